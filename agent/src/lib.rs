@@ -1,0 +1,5 @@
+//! All behaviour of a Dunlin node.
+#![no_std]
+
+pub mod network;
+pub mod platform;

@@ -1,0 +1,115 @@
+//! What a board supplies. The only door between the agent and hardware.
+//!
+//! Two boards implement these traits: the chip (`firmware`) and the native board of the twin. The network device is not
+//! here: a board passes an [`embassy_net_driver::Driver`] to [`network::new`](crate::network::new).
+//!
+//! # For implementers
+//! Flash and I2C calls block. A blocking call takes its real duration of the board's clock, on a simulated board too, so
+//! that whatever the agent measures is what a chip would measure.
+
+use embassy_time::Duration;
+use embedded_hal::i2c::I2c;
+use embedded_io_async::{Read, Write};
+use embedded_storage::nor_flash::NorFlash;
+
+/// Everything a node's behaviour needs from its board.
+pub trait Platform {
+    /// The flash chip, addressed from 0. Write size at most 4 bytes, erase size 4096 bytes.
+    type Flash: NorFlash;
+    /// The receiving half of the host's serial line.
+    type SerialReader: Read;
+    /// The sending half of the host's serial line.
+    type SerialWriter: Write;
+    /// The I2C masters.
+    type I2c: I2cMaster;
+    /// Everything else, small enough to be asked one call at a time.
+    type System: System;
+
+    /// Takes the board apart, so that each part of the agent owns what it uses.
+    fn split(self) -> Parts<Self>
+    where
+        Self: Sized;
+}
+
+/// A board taken apart.
+pub struct Parts<P: Platform> {
+    /// The flash chip.
+    pub flash: P::Flash,
+    /// Bytes from the host.
+    pub serial_reader: P::SerialReader,
+    /// Bytes to the host.
+    pub serial_writer: P::SerialWriter,
+    /// The I2C masters.
+    pub i2c: P::I2c,
+    /// Entropy, reset and memory that outlives a reset.
+    pub system: P::System,
+}
+
+/// Where an I2C bus is and how fast it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct I2cPins {
+    /// GPIO number of the data line.
+    pub sda: u8,
+    /// GPIO number of the clock line.
+    pub scl: u8,
+    /// Clock frequency in Hz.
+    pub frequency_hz: u32,
+}
+
+/// I2C masters on any two pins.
+///
+/// A bus is a handle made for one exchange: configuring pins is cheap, and nothing has to outlive a configuration.
+pub trait I2cMaster {
+    /// A bus on two pins.
+    type Bus<'a>: I2c + ClearBus
+    where
+        Self: 'a;
+
+    /// Returns the bus on `pins`. Does not touch the lines.
+    fn bus(&mut self, pins: I2cPins) -> Self::Bus<'_>;
+}
+
+/// Frees an I2C bus whose data line a device holds low (I2C-bus specification UM10204, section 3.1.16).
+pub trait ClearBus {
+    /// Sends up to nine clock pulses and a stop; returns whether both lines are high afterwards.
+    fn clear_bus(&mut self) -> bool;
+}
+
+/// Why the board started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetCause {
+    /// Supply voltage came up. Never evidence against a configuration.
+    PowerOn,
+    /// The reset line, for example by opening the serial port.
+    External,
+    /// The agent asked for it.
+    Software,
+    /// A hardware watchdog.
+    Watchdog,
+    /// A panic, or an exception of the processor.
+    Panic,
+}
+
+/// Words of memory that outlive a reset but not a power cut.
+pub const RETAINED_WORDS: usize = 8;
+
+/// Entropy, reset and its cause, and memory that outlives a reset.
+pub trait System {
+    /// Returns why the board started. The same value until the next start.
+    fn reset_cause(&self) -> ResetCause;
+    /// Returns a 32-bit identifier of the chip, printed in hexadecimal.
+    fn chip_id(&self) -> u32;
+    /// Returns 64 random bits.
+    fn entropy(&mut self) -> u64;
+    /// Returns the retained words; all zero after power-on.
+    fn retained(&self) -> [u32; RETAINED_WORDS];
+    /// Replaces the retained words.
+    fn retain(&mut self, words: [u32; RETAINED_WORDS]);
+    /// Feeds the hardware watchdog. The supervisor calls it, and only when every part has checked in.
+    fn feed_watchdog(&mut self);
+    /// Returns the most stack ever used and the stack's size, in bytes, where the board can tell.
+    fn stack(&self) -> Option<(u32, u32)>;
+}
+
+/// The longest time a device may hold the clock line low before a transfer fails.
+pub const CLOCK_STRETCH_LIMIT: Duration = Duration::from_millis(25);

@@ -1,0 +1,40 @@
+//! Every routine that a developer runs. One file a routine; this table is the only place that names them all.
+
+use std::process::ExitCode;
+
+mod routine;
+
+/// A routine: its name on the command line, one line of help, and the function that runs it.
+struct Routine {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Result<(), String>,
+}
+
+const ROUTINES: &[Routine] = &[];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        help();
+        return ExitCode::from(64);
+    };
+    let Some(routine) = ROUTINES.iter().find(|routine| routine.name == name) else {
+        help();
+        return ExitCode::from(64);
+    };
+    match (routine.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() {
+    println!("cargo xtask <routine>\n");
+    for routine in ROUTINES {
+        println!("  {:<10} {}", routine.name, routine.help);
+    }
+}

@@ -1,0 +1,124 @@
+//! The configuration of a node as a checked value and as the body of an image.
+//!
+//! A [`Config`] borrows everything from where it came: from the body's bytes on a device, from the host's memory while
+//! it is being compiled. Encoding one and decoding the bytes gives an equal value. The body is a CBOR map (RFC 8949)
+//! with numbered keys: an old reader skips keys that it does not know, a new one fills in keys that are missing.
+
+mod filter;
+mod list;
+mod report;
+mod sensor;
+mod settings;
+mod validate;
+
+pub use filter::{FILTER_KINDS, Filter, FilterKind, Parameter};
+pub use list::{Iter, List};
+pub use report::{Member, Payload, QoS, Report};
+pub use sensor::{I2cBus, OptionValue, ReadingSettings, Sensor};
+pub use settings::{Device, Link, LinkKind, Mqtt, Or, StaticIpv4};
+pub use validate::{Fault, Invalid, Part, is_free_pin, is_identifier, is_text, is_topic};
+
+use minicbor::encode::write::Cursor;
+use minicbor::{Decode, Decoder, Encode};
+
+/// Everything that makes a board this node.
+///
+/// Holding one from [`Config::decode`] proves that every limit holds, every index points at something, and every string
+/// is in its alphabet.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Config<'a> {
+    /// Who the node is.
+    #[b(0)]
+    pub device: Device<'a>,
+    /// The broker and the session with it.
+    #[b(1)]
+    pub mqtt: Mqtt<'a>,
+    /// How the node reaches the network.
+    #[cbor(n(2), default, skip_if = "Link::is_default")]
+    pub link: Link,
+    /// I2C buses; at most [`BUSES`](crate::limits::BUSES).
+    #[cbor(b(3), default, skip_if = "List::is_empty")]
+    pub i2c: List<'a, I2cBus<'a>>,
+    /// Sensors; at most [`SENSORS`](crate::limits::SENSORS).
+    #[cbor(b(4), default, skip_if = "List::is_empty")]
+    pub sensors: List<'a, Sensor<'a>>,
+    /// Reports; at most [`REPORTS`](crate::limits::REPORTS).
+    #[cbor(b(5), default, skip_if = "List::is_empty")]
+    pub reports: List<'a, Report<'a>>,
+}
+
+/// Why bytes are not the body of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Not the CBOR that a body is made of, or a value of a kind that this reader does not know; at a byte offset.
+    Malformed {
+        /// Offset of the first byte that does not fit.
+        offset: usize,
+    },
+    /// Bytes follow the body.
+    Trailing {
+        /// Offset of the first of them.
+        offset: usize,
+    },
+    /// Longer than [`BODY_SIZE`](crate::limits::BODY_SIZE).
+    TooLong {
+        /// Length found.
+        len: usize,
+    },
+    /// Well-formed, but a value breaks a rule.
+    Invalid(Invalid),
+}
+
+/// The buffer cannot hold the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferTooSmall;
+
+impl<'a> Config<'a> {
+    /// Reads and checks a body.
+    ///
+    /// # Errors
+    /// Says what does not fit. Nothing of a body is used unless all of it is valid.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        if body.len() > crate::limits::BODY_SIZE {
+            return Err(DecodeError::TooLong { len: body.len() });
+        }
+        let mut decoder = Decoder::new(body);
+        let config: Config<'a> = decoder.decode().map_err(|error| DecodeError::Malformed {
+            offset: error.position().unwrap_or(decoder.position()),
+        })?;
+        if decoder.position() != body.len() {
+            return Err(DecodeError::Trailing { offset: decoder.position() });
+        }
+        config.validate().map_err(DecodeError::Invalid)?;
+        Ok(config)
+    }
+
+    /// Writes the body into `buffer` and returns its length in bytes.
+    ///
+    /// The bytes depend on the value alone: equal configurations give equal bodies.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`]; [`BODY_SIZE`](crate::limits::BODY_SIZE) bytes suffice for a body that a device accepts.
+    pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        let mut cursor = Cursor::new(buffer);
+        minicbor::encode(self, &mut cursor).map_err(|_| BufferTooSmall)?;
+        Ok(cursor.position())
+    }
+
+    /// Returns the bus of `sensor`, where its driver has one.
+    pub fn bus_of(&self, sensor: &Sensor<'a>) -> Option<I2cBus<'a>> {
+        self.i2c.get(usize::from(sensor.bus?))
+    }
+
+    /// Returns the words of filter memory that all chains together take.
+    pub fn filter_words(&self) -> usize {
+        let on_readings = self
+            .sensors
+            .iter()
+            .flat_map(|sensor| sensor.readings.iter())
+            .flat_map(|reading| reading.filters.iter());
+        let on_reports = self.reports.iter().flat_map(|report| report.filters.iter());
+        on_readings.chain(on_reports).map(|filter| usize::from(filter.words())).sum()
+    }
+}

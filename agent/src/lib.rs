@@ -1,5 +1,7 @@
 //! All behaviour of a Dunlin node.
 #![no_std]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod network;
 pub mod platform;
+pub mod text;

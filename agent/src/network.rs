@@ -1,1 +1,0 @@
-//! The network stack of a node.

@@ -1,0 +1,89 @@
+//! The network stack of a node: Ethernet frames below, one TCP connection above.
+//!
+//! The board makes the stack once, with [`new`], and drives the [`Runner`] beside the agent, with a waker of its own:
+//! the stack wakes its runner on every socket operation, so the two never come to rest under a shared one. The agent
+//! gives the stack its address from the configuration. The stack outlives a configuration; only a changed link or
+//! address touches it.
+
+use core::net::Ipv4Addr;
+
+use dunlin_config_format::config::{Link, StaticIpv4};
+use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net_driver::Driver;
+
+/// Sockets of the stack: one for DHCP, one for DNS, one for the broker.
+const SOCKETS: usize = 3;
+
+/// Memory of the stack.
+pub struct Resources {
+    stack: StackResources<SOCKETS>,
+}
+
+impl Resources {
+    /// Returns unused memory.
+    pub const fn new() -> Self {
+        Resources { stack: StackResources::new() }
+    }
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources::new()
+    }
+}
+
+/// The future that moves frames between the driver and the stack. A board polls it beside the agent.
+pub struct Runner<'d, D: Driver>(embassy_net::Runner<'d, D>);
+
+impl<D: Driver> Runner<'_, D> {
+    /// Moves frames for ever. Dropping the future loses nothing but what is in flight.
+    pub async fn run(&mut self) -> ! {
+        self.0.run().await
+    }
+}
+
+/// A handle to the stack.
+#[derive(Clone, Copy)]
+pub struct Network<'d> {
+    stack: Stack<'d>,
+}
+
+/// Makes the network stack over `driver`, without an address.
+///
+/// The driver has Ethernet medium (the DHCP client of the stack knows no other). `seed` chooses port and sequence
+/// numbers; two starts of one board should not share it.
+pub fn new<D: Driver>(driver: D, resources: &mut Resources, seed: u64) -> (Network<'_>, Runner<'_, D>) {
+    let (stack, runner) =
+        embassy_net::new(driver, embassy_net::Config::default(), &mut resources.stack, seed);
+    (Network { stack }, Runner(runner))
+}
+
+impl<'d> Network<'d> {
+    /// Gives the stack the address that `link` asks for, or starts DHCP.
+    pub(crate) fn configure(&self, link: Link) {
+        let config = match link.address {
+            None => ConfigV4::Dhcp(DhcpConfig::default()),
+            Some(StaticIpv4 { address, prefix_len, gateway, dns }) => ConfigV4::Static(StaticConfigV4 {
+                address: Ipv4Cidr::new(Ipv4Addr::from(address), prefix_len),
+                gateway: gateway.map(Ipv4Addr::from),
+                dns_servers: dns.map(Ipv4Addr::from).into_iter().collect(),
+            }),
+        };
+        self.stack.set_config_v4(config);
+    }
+
+    /// Returns the node's address, once it has one.
+    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
+        self.stack.config_v4().map(|config| config.address.address())
+    }
+
+    /// Returns the router's address, once it is known: on a tether, the computer at the other end of the cable.
+    pub(crate) fn gateway(&self) -> Option<Ipv4Addr> {
+        self.stack.config_v4().and_then(|config| config.gateway)
+    }
+
+    /// Returns the stack, for sockets.
+    pub(crate) fn stack(&self) -> Stack<'d> {
+        self.stack
+    }
+}

@@ -8,5 +8,7 @@
 pub mod config;
 pub mod driver;
 pub mod limits;
+pub mod reason;
 
 pub use config::Config;
+pub use reason::Reason;

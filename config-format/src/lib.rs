@@ -7,7 +7,9 @@
 
 pub mod config;
 pub mod driver;
+pub mod frame;
 pub mod limits;
+pub mod message;
 pub mod reason;
 
 pub use config::Config;

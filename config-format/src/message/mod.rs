@@ -1,0 +1,86 @@
+//! Messages: what the payloads of frames mean.
+//!
+//! A message is a CBOR map (RFC 8949) with numbered keys. A reader skips keys that it does not know and takes a missing
+//! optional key as absent, so that either end may be older than the other; numbers are never given a second meaning.
+//! This module knows the shape of every message and nothing of who sends it when: the device's side is the agent's USB
+//! server, the host's is the tool's client. Normative text: `usb-protocol.md`.
+//!
+//! The host asks, the device answers: a reply's kind is the request's with [`kind::REPLY`] set, its frame number is the
+//! request's. Any request may be sent twice; the second has no further effect.
+
+use minicbor::encode::write::Cursor;
+use minicbor::{Decode, Encode};
+
+use crate::frame::{Encoded, Frame, MAX_PAYLOAD, channel};
+
+mod event;
+pub mod kind;
+mod query;
+mod reason;
+mod session;
+mod transfer;
+mod value;
+
+pub use event::{HealthEvent, LogEvent, ReadingEvent, SentEvent};
+pub use query::{
+    InfoItem, InfoRequest, MonitorReply, MonitorRequest, ProbeReply, ProbeRequest, PullReply, PullRequest,
+    ReadItem, ReadRequest, bus, monitor,
+};
+pub use reason::{ErrorReply, Reason};
+pub use session::{
+    EraseReply, EraseRequest, HelloBoard, HelloConfiguration, HelloRequest, RateReply, RateRequest,
+    RestartReply, RestartRequest, RollbackReply, RollbackRequest, state, what,
+};
+pub use transfer::{
+    BeginReply, BeginRequest, DataReply, DataRequest, EndReply, EndRequest, MAX_DATA, SecretReply,
+    SecretRequest, VerdictReply, VerdictRequest, flag, outcome, waits_for,
+};
+pub use value::Value;
+
+/// Major version of the protocol. Ends with different majors do not talk to each other.
+pub const PROTOCOL_MAJOR: u8 = 1;
+
+/// Minor version of the protocol: grows with every added message or key.
+pub const PROTOCOL_MINOR: u8 = 0;
+
+/// Length of an image's hash in bytes.
+pub const HASH_SIZE: usize = 32;
+
+/// A message: its place among the frames.
+pub trait Message {
+    /// The channel it travels on.
+    const CHANNEL: u8 = channel::CONTROL;
+    /// Its kind on that channel; see [`kind`].
+    const KIND: u8;
+}
+
+/// A payload that is not the message it should be: no CBOR map, a missing or mistyped key, or bytes left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A message that does not fit into one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+/// Encodes `message` as one frame with the given number.
+///
+/// # Errors
+/// [`TooLong`] where the message needs more than [`MAX_PAYLOAD`] bytes.
+pub fn encode<M: Message + Encode<()>>(message: &M, number: u8) -> Result<Encoded, TooLong> {
+    let mut cursor = Cursor::new([0u8; MAX_PAYLOAD]);
+    minicbor::encode(message, &mut cursor).map_err(|_| TooLong)?;
+    let len = cursor.position();
+    let buffer = cursor.into_inner();
+    let payload = buffer.get(..len).ok_or(TooLong)?;
+    Encoded::new(&Frame { channel: M::CHANNEL, kind: M::KIND, number, payload }).map_err(|_| TooLong)
+}
+
+/// Decodes a payload as the message `M`.
+///
+/// # Errors
+/// [`Malformed`] where it is not one.
+pub fn decode<'b, M: Message + Decode<'b, ()>>(payload: &'b [u8]) -> Result<M, Malformed> {
+    let mut decoder = minicbor::Decoder::new(payload);
+    let message = decoder.decode().map_err(|_| Malformed)?;
+    if decoder.position() == payload.len() { Ok(message) } else { Err(Malformed) }
+}

@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+mod layers;
+mod packages;
 mod routine;
+mod targets;
+mod test;
 
 /// A routine: its name on the command line, one line of help, and the function that runs it.
 struct Routine {
@@ -11,7 +15,15 @@ struct Routine {
     run: fn(&[String]) -> Result<(), String>,
 }
 
-const ROUTINES: &[Routine] = &[];
+const ROUTINES: &[Routine] = &[
+    Routine { name: "test", help: "everything that CI runs", run: test::test },
+    Routine { name: "layers", help: "which crate may name which", run: layers::layers },
+    Routine {
+        name: "targets",
+        help: "the cores for a bare 32-bit processor and for a browser",
+        run: targets::targets,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,0 +1,54 @@
+//! The one test command: everything that CI runs, from formatting to the real broker.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::routine::run;
+use crate::{layers, packages, targets};
+
+/// A step: its name and what it does.
+type Step = (&'static str, fn() -> Result<(), String>);
+
+const STEPS: &[Step] = &[
+    ("packages", || {
+        packages::ensure(packages::TESTS)?;
+        packages::ensure(packages::LX106)
+    }),
+    ("format", || run(cargo("fmt").arg("--check"))),
+    ("layers", || layers::layers(&[])),
+    ("clippy", || {
+        run(cargo("clippy").args(["--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
+    }),
+    ("tests", || run(cargo("test").args(["--workspace", "--all-features"]))),
+    ("documentation", || {
+        run(cargo("doc").env("RUSTDOCFLAGS", "-D warnings").args([
+            "--workspace",
+            "--no-deps",
+            "--all-features",
+        ]))
+    }),
+    ("targets", || targets::targets(&[])),
+];
+
+/// Runs every step and prints how long each took.
+pub(crate) fn test(_: &[String]) -> Result<(), String> {
+    let mut times = Vec::new();
+    for (name, step) in STEPS {
+        println!("== {name}");
+        let start = Instant::now();
+        step().map_err(|error| format!("{name}: {error}"))?;
+        times.push((name, start.elapsed()));
+    }
+    println!();
+    for (name, time) in &times {
+        println!("{name:<14} {:>6.1} s", time.as_secs_f32());
+    }
+    println!("{} passed, 0 failed", times.len());
+    Ok(())
+}
+
+fn cargo(verb: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.args([verb, "--quiet"]);
+    command
+}

@@ -5,3 +5,4 @@
 pub mod network;
 pub mod platform;
 pub mod text;
+pub mod topic;

@@ -167,6 +167,19 @@ impl<'a> Object<'_, 'a> {
         self.key(key).integer(value.into());
     }
 
+    /// Writes bytes as a string in lower-case hexadecimal.
+    pub fn hex(&mut self, key: &str, bytes: &[u8]) {
+        let text = self.key(key);
+        text.str("\"");
+        text.hex(bytes);
+        text.str("\"");
+    }
+
+    /// Writes `null`.
+    pub fn null(&mut self, key: &str) {
+        self.key(key).str("null");
+    }
+
     /// Writes a value, or `null` where there is none.
     pub fn float(&mut self, key: &str, value: Option<f32>) {
         self.key(key).float(value.unwrap_or(f32::NAN));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_config_format::frame::{Received, Receiver};
-use dunlin_config_format::message::{self as m, Malformed, Message, Reason, Value};
+use dunlin_config_format::message::{self as m, Malformed, Message, Refusal, Value};
 use minicbor::{Decode, Encode};
 use proptest::prelude::*;
 
@@ -147,14 +147,8 @@ fn transfer(v: &mut BTreeMap<&'static str, Vec<u8>>) {
     golden(v, "end-request", 4, m::EndRequest { length: 300, hash: HASH });
     golden(v, "end-reply", 4, m::EndReply { generation: 8 });
     golden(v, "verdict-request", 5, m::VerdictRequest { hash: HASH, generation: Some(8) });
-    let verdict = |outcome| m::VerdictReply {
-        outcome,
-        reason: None,
-        waits_for: None,
-        elapsed_ms: None,
-        limit_ms: None,
-        attempts: None,
-    };
+    let verdict =
+        |outcome| m::VerdictReply { outcome, reason: None, elapsed_ms: None, limit_ms: None, attempts: None };
     golden(v, "verdict-confirmed", 6, verdict(m::outcome::CONFIRMED));
     golden(
         v,
@@ -167,7 +161,7 @@ fn transfer(v: &mut BTreeMap<&'static str, Vec<u8>>) {
         "verdict-trial",
         5,
         m::VerdictReply {
-            waits_for: Some(m::waits_for::BROKER),
+            reason: Some(3),
             elapsed_ms: Some(12_000),
             limit_ms: Some(60_000),
             attempts: Some(0),
@@ -228,14 +222,14 @@ fn query(v: &mut BTreeMap<&'static str, Vec<u8>>) {
 
 fn errors_and_events(v: &mut BTreeMap<&'static str, Vec<u8>>) {
     let error = m::ErrorReply {
-        reason: Reason::NoSuchSensor.number(),
+        refusal: Refusal::NoSuchSensor.number(),
         request: 9,
         detail: None,
         name: Some("lux-2"),
     };
     borrowed!(v, "error-reply", 19, error);
-    let reason = Reason::FlashFault.number();
-    borrowed!(v, "error-flash", 20, m::ErrorReply { reason, request: 3, detail: Some(0xac100), name: None });
+    let refusal = Refusal::FlashFault.number();
+    borrowed!(v, "error-flash", 20, m::ErrorReply { refusal, request: 3, detail: Some(0xac100), name: None });
     borrowed!(
         v,
         "event-reading",
@@ -259,14 +253,14 @@ fn errors_and_events(v: &mut BTreeMap<&'static str, Vec<u8>>) {
 }
 
 #[test]
-fn reasons_keep_their_numbers() {
-    let numbers: Vec<u16> = Reason::ALL.iter().map(|reason| reason.number()).collect();
+fn refusals_keep_their_numbers() {
+    let numbers: Vec<u16> = Refusal::ALL.iter().map(|refusal| refusal.number()).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 32, 33, 34, 35, 48, 49]);
-    for reason in Reason::ALL {
-        assert_eq!(Reason::from_number(reason.number()), Some(*reason));
+    for refusal in Refusal::ALL {
+        assert_eq!(Refusal::from_number(refusal.number()), Some(*refusal));
     }
-    assert_eq!(Reason::from_number(0), None);
-    assert_eq!(Reason::from_number(0x8001), None);
+    assert_eq!(Refusal::from_number(0), None);
+    assert_eq!(Refusal::from_number(0x8001), None);
 }
 
 #[test]

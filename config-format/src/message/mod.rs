@@ -16,7 +16,7 @@ use crate::frame::{Encoded, Frame, MAX_PAYLOAD, channel};
 mod event;
 pub mod kind;
 mod query;
-mod reason;
+mod refusal;
 mod session;
 mod transfer;
 mod value;
@@ -26,14 +26,14 @@ pub use query::{
     InfoItem, InfoRequest, MonitorReply, MonitorRequest, ProbeReply, ProbeRequest, PullReply, PullRequest,
     ReadItem, ReadRequest, bus, monitor,
 };
-pub use reason::{ErrorReply, Reason};
+pub use refusal::{ErrorReply, Refusal};
 pub use session::{
     EraseReply, EraseRequest, HelloBoard, HelloConfiguration, HelloRequest, RateReply, RateRequest,
     RestartReply, RestartRequest, RollbackReply, RollbackRequest, state, what,
 };
 pub use transfer::{
     BeginReply, BeginRequest, DataReply, DataRequest, EndReply, EndRequest, MAX_DATA, SecretReply,
-    SecretRequest, VerdictReply, VerdictRequest, flag, outcome, waits_for,
+    SecretRequest, VerdictReply, VerdictRequest, flag, outcome,
 };
 pub use value::Value;
 

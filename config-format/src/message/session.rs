@@ -112,7 +112,7 @@ pub struct HelloConfiguration<'b> {
     /// Device name of the running configuration.
     #[b(20)]
     pub device: Option<&'b str>,
-    /// Why the last configuration that was given up was given up; a rollback reason's number.
+    /// Why the last configuration that was given up was given up; the code of a [`Reason`](crate::reason::Reason).
     #[n(21)]
     pub rollback_reason: Option<u16>,
     /// Its generation.

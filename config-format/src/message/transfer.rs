@@ -36,20 +36,6 @@ pub mod outcome {
     pub const UNKNOWN: u8 = 6;
 }
 
-/// What a trial waits for; bits. Append only.
-pub mod waits_for {
-    /// The link: a joined network, a plugged cable.
-    pub const LINK: u8 = 1;
-    /// An address from DHCP.
-    pub const ADDRESS: u8 = 2;
-    /// The broker to accept the connection.
-    pub const BROKER: u8 = 4;
-    /// The broker to acknowledge the birth message.
-    pub const BIRTH: u8 = 8;
-    /// A part of the node to report that it runs.
-    pub const PARTS: u8 = 16;
-}
-
 /// BEGIN: prepares the inactive slot. Repeated with the same length and hash while that transfer is under way, it erases
 /// nothing and goes on where the transfer is.
 ///
@@ -177,20 +163,18 @@ pub struct VerdictReply {
     /// STARTING, TRIAL, CONFIRMED, REJECTED or UNKNOWN; see [`outcome`].
     #[n(0)]
     pub outcome: u8,
-    /// Why it was given up; a rollback reason's number.
+    /// On trial: what still stands before the confirmation. Given up: why. The code of a
+    /// [`Reason`](crate::reason::Reason).
     #[n(1)]
     pub reason: Option<u16>,
-    /// What the trial waits for; see [`waits_for`].
-    #[n(2)]
-    pub waits_for: Option<u8>,
     /// Milliseconds since the trial began.
-    #[n(3)]
+    #[n(2)]
     pub elapsed_ms: Option<u32>,
     /// Milliseconds after which the trial ends; absent where it has no end.
-    #[n(4)]
+    #[n(3)]
     pub limit_ms: Option<u32>,
     /// Number of failed attempts so far.
-    #[n(5)]
+    #[n(4)]
     pub attempts: Option<u8>,
 }
 

@@ -10,7 +10,7 @@ use super::{Message, kind};
 /// 48–63 hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum Refusal {
     /// The device does not know this kind of request.
     UnknownKind = 1,
     /// The payload is not the message that its kind says.
@@ -49,27 +49,27 @@ pub enum Reason {
     SensorFault = 49,
 }
 
-impl Reason {
-    /// Every reason, in the order of its number.
-    pub const ALL: &'static [Reason] = &[
-        Reason::UnknownKind,
-        Reason::Malformed,
-        Reason::NoTransfer,
-        Reason::HashMismatch,
-        Reason::Incomplete,
-        Reason::OtherDevice,
-        Reason::ImageRefused,
-        Reason::NoSuchSensor,
-        Reason::PinsRefused,
-        Reason::NothingToRollBack,
-        Reason::NothingStored,
-        Reason::NoSuchDriver,
-        Reason::ImageTooLong,
-        Reason::SecretTooLong,
-        Reason::Busy,
-        Reason::RateRefused,
-        Reason::FlashFault,
-        Reason::SensorFault,
+impl Refusal {
+    /// Every refusal, in the order of its number.
+    pub const ALL: &'static [Refusal] = &[
+        Refusal::UnknownKind,
+        Refusal::Malformed,
+        Refusal::NoTransfer,
+        Refusal::HashMismatch,
+        Refusal::Incomplete,
+        Refusal::OtherDevice,
+        Refusal::ImageRefused,
+        Refusal::NoSuchSensor,
+        Refusal::PinsRefused,
+        Refusal::NothingToRollBack,
+        Refusal::NothingStored,
+        Refusal::NoSuchDriver,
+        Refusal::ImageTooLong,
+        Refusal::SecretTooLong,
+        Refusal::Busy,
+        Refusal::RateRefused,
+        Refusal::FlashFault,
+        Refusal::SensorFault,
     ];
 
     /// Returns the number that crosses the link.
@@ -77,9 +77,9 @@ impl Reason {
         self as u16
     }
 
-    /// Returns the reason with this number; none where a newer device uses a number that this side does not know.
+    /// Returns the refusal with this number; none where a newer device uses a number that this side does not know.
     pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.iter().copied().find(|reason| reason.number() == number)
+        Self::ALL.iter().copied().find(|refusal| refusal.number() == number)
     }
 }
 
@@ -87,13 +87,13 @@ impl Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct ErrorReply<'b> {
-    /// Reason number; see [`Reason::from_number`].
+    /// The refusal's number; see [`Refusal::from_number`].
     #[n(0)]
-    pub reason: u16,
+    pub refusal: u16,
     /// The kind of the request that is refused.
     #[n(1)]
     pub request: u8,
-    /// A number that belongs to the reason, such as an offset.
+    /// A number that belongs to the refusal, such as an offset.
     #[n(2)]
     pub detail: Option<u32>,
     /// The name of what was not found or not understood.

@@ -6,3 +6,4 @@ pub mod network;
 pub mod platform;
 pub mod text;
 pub mod topic;
+pub mod usb;

@@ -1,1 +1,3 @@
 //! Stands in for hardware on the host.
+
+pub mod world;

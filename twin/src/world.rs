@@ -1,0 +1,3 @@
+//! The world around a node.
+
+pub mod serial_line;

@@ -1,3 +1,4 @@
 //! Stands in for hardware on the host.
 
+pub mod native;
 pub mod world;

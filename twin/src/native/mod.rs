@@ -1,0 +1,3 @@
+//! A board made of host parts, which runs the agent compiled natively.
+
+pub mod executor;

@@ -8,7 +8,8 @@ use heapless::String;
 pub type Topic = String<TOPIC_LEN>;
 
 // The longest topic that a node chooses: prefix, device, the longest word, an identifier, and the separators.
-const _: () = assert!(PREFIX_LEN + 1 + IDENTIFIER_LEN + 1 + "reading".len() + 1 + IDENTIFIER_LEN <= TOPIC_LEN);
+const _: () =
+    assert!(PREFIX_LEN + 1 + IDENTIFIER_LEN + 1 + "reading".len() + 1 + IDENTIFIER_LEN <= TOPIC_LEN);
 
 /// The topics of the node that a configuration describes.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,5 @@
-//! The world around a node: time, and what is at the other end of its lines.
+//! The world around a node: time, what it measures, what befalls it, and what is at the other end of its lines.
 
 pub mod clock;
+pub mod environment;
 pub mod serial_line;

@@ -1,0 +1,102 @@
+//! Buses on pins, and the master through which an agent reaches them.
+
+use super::exchange::Master;
+use super::{BusError, I2cBus};
+use crate::world::clock::Clock;
+use dunlin_agent::platform::{CLOCK_STRETCH_LIMIT, ClearBus, I2cMaster, I2cPins};
+use embassy_time::{Duration, Instant};
+use embedded_hal::i2c::{ErrorType, I2c, Operation};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The I2C buses of a board, by pins. Cloning gives another handle to the same wires, for example for faults.
+#[derive(Clone, Default)]
+pub struct Wiring {
+    buses: Rc<RefCell<Vec<Line>>>,
+}
+
+struct Line {
+    sda: u8,
+    scl: u8,
+    bus: I2cBus,
+}
+
+impl Wiring {
+    /// Returns a board with nothing on its pins.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `f` with the bus on these GPIO numbers, which is made if there is none yet.
+    pub fn with_bus<R>(&self, sda: u8, scl: u8, f: impl FnOnce(&mut I2cBus) -> R) -> R {
+        let mut buses = self.buses.borrow_mut();
+        let index = buses.iter().position(|line| line.sda == sda && line.scl == scl).unwrap_or_else(|| {
+            buses.push(Line { sda, scl, bus: I2cBus::new() });
+            buses.len() - 1
+        });
+        f(&mut buses[index].bus)
+    }
+
+    /// Calls `f` with each bus.
+    pub fn for_each_bus(&self, mut f: impl FnMut(&mut I2cBus)) {
+        for line in self.buses.borrow_mut().iter_mut() {
+            f(&mut line.bus);
+        }
+    }
+
+    /// Returns a master on these wires; a transaction takes its real duration of `clock`.
+    pub fn master(&self, clock: Clock) -> WiringMaster {
+        WiringMaster { wiring: self.clone(), clock }
+    }
+}
+
+/// The I2C masters of a board.
+pub struct WiringMaster {
+    wiring: Wiring,
+    clock: Clock,
+}
+
+impl I2cMaster for WiringMaster {
+    type Bus<'a>
+        = WiringBus<'a>
+    where
+        Self: 'a;
+
+    fn bus(&mut self, pins: I2cPins) -> WiringBus<'_> {
+        WiringBus { wiring: &self.wiring, clock: &self.clock, pins }
+    }
+}
+
+/// A bus on two pins. Where nothing is wired to them, no address is acknowledged.
+pub struct WiringBus<'a> {
+    wiring: &'a Wiring,
+    clock: &'a Clock,
+    pins: I2cPins,
+}
+
+impl WiringBus<'_> {
+    fn with<R>(&mut self, f: impl FnOnce(&mut I2cBus, Instant, Master) -> (R, Duration)) -> R {
+        let master = Master { frequency_hz: self.pins.frequency_hz, stretch_limit: CLOCK_STRETCH_LIMIT };
+        let now = self.clock.now();
+        let (result, duration) =
+            self.wiring.with_bus(self.pins.sda, self.pins.scl, |bus| f(bus, now, master));
+        self.clock.block_for(duration);
+        result
+    }
+}
+
+impl ErrorType for WiringBus<'_> {
+    type Error = BusError;
+}
+
+impl I2c for WiringBus<'_> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
+        self.with(|bus, now, master| bus.transact(address, operations, now, master))
+    }
+}
+
+impl ClearBus for WiringBus<'_> {
+    fn clear_bus(&mut self) -> bool {
+        self.with(|bus, now, master| bus.clear(now, master))
+    }
+}

@@ -6,8 +6,8 @@ mod bench;
 use bench::{Bench, PINS};
 use dunlin_agent::platform::{CLOCK_STRETCH_LIMIT, ClearBus};
 use dunlin_twin::devices::i2c::{Acknowledge, BusError, Direction, I2cDevice};
-use dunlin_twin::devices::tsl2591::{ADDRESS, Part};
-use dunlin_twin::world::environment::Environment;
+use dunlin_twin::devices::tsl2591::{ADDRESS, Part, Tsl2591};
+use dunlin_twin::world::environment::Irradiance;
 use embassy_time::{Duration, Instant};
 use embedded_hal::i2c::{Error, ErrorKind, I2c, NoAcknowledgeSource, Operation};
 use proptest::prelude::*;
@@ -111,7 +111,7 @@ fn two_devices_at_one_address_pull_the_same_line() {
 
 #[test]
 fn a_device_that_is_gone_comes_back_from_power_on() {
-    let mut bench = Bench::with_light(Part::default(), Environment::constant(100.0));
+    let mut bench = Bench::with_chip(Tsl2591::new(Part::default(), |_| Irradiance::default()));
     bench.bus().write(ADDRESS, &[0xa1, 0x20]).unwrap();
     bench.wiring.with_bus(PINS.sda, PINS.scl, |bus| bus.disconnect(ADDRESS));
     bench.wait_ms(1);

@@ -3,7 +3,7 @@
 
 mod bench;
 
-use bench::{Bench, PINS};
+use bench::Bench;
 use dunlin_twin::devices::i2c::{Acknowledge, Direction, I2cDevice};
 use dunlin_twin::devices::tsl2591::{ADDRESS, Part, SECOND_ADDRESS, Tsl2591};
 use dunlin_twin::world::environment::{Environment, Irradiance};
@@ -41,13 +41,14 @@ fn channels(bench: &mut Bench) -> [u16; 2] {
     [u16::from_le_bytes([buffer[0], buffer[1]]), u16::from_le_bytes([buffer[2], buffer[3]])]
 }
 
+fn with_light(environment: Environment) -> Bench {
+    Bench::with_chip(Tsl2591::new(Part::default(), move |at| environment.irradiance(at)))
+}
+
 /// The data sheet's own example of light: 4.98 µW/cm² of white at high gain gives 1,315 and 174 counts.
 fn data_sheet_light() -> Bench {
-    let bench = Bench::empty();
     let light = Irradiance { white_uw_per_cm2: 4.98, infrared_uw_per_cm2: 0.0 };
-    let chip = Tsl2591::new(Part::default(), move |_| light);
-    bench.wiring.with_bus(PINS.sda, PINS.scl, |bus| bus.attach(Box::new(chip), Instant::from_ticks(0)));
-    bench
+    Bench::with_chip(Tsl2591::new(Part::default(), move |_| light))
 }
 
 #[test]
@@ -71,10 +72,8 @@ fn counts_what_the_data_sheet_says_for_white_light() {
 
 #[test]
 fn counts_what_the_data_sheet_says_for_infrared_light() {
-    let mut bench = Bench::empty();
     let light = Irradiance { white_uw_per_cm2: 0.0, infrared_uw_per_cm2: 5.62 };
-    let chip = Tsl2591::new(Part::default(), move |_| light);
-    bench.wiring.with_bus(PINS.sda, PINS.scl, |bus| bus.attach(Box::new(chip), Instant::from_ticks(0)));
+    let mut bench = Bench::with_chip(Tsl2591::new(Part::default(), move |_| light));
     write(&mut bench, CONTROL, 0x20);
     write(&mut bench, ENABLE, 0x03);
     bench.wait_ms(108);
@@ -110,7 +109,7 @@ fn nothing_is_measured_without_power() {
 #[test]
 fn gains_and_times_scale_the_counts() {
     let environment = Environment::constant(0.5);
-    let mut bench = Bench::with_light(Part::default(), environment);
+    let mut bench = with_light(environment);
     let mut counts = Vec::new();
     for control in [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30] {
         write(&mut bench, ENABLE, 0x00);
@@ -128,7 +127,7 @@ fn gains_and_times_scale_the_counts() {
 
 #[test]
 fn saturates_at_its_full_scale() {
-    let mut bench = Bench::with_light(Part::default(), Environment::constant(80_000.0));
+    let mut bench = with_light(Environment::constant(80_000.0));
     write(&mut bench, ENABLE, 0x03);
     bench.wait_ms(110);
     let [full, infrared] = channels(&mut bench);
@@ -155,13 +154,11 @@ fn a_cycle_in_which_the_gain_changes_counts_with_both() {
 
 #[test]
 fn a_low_byte_latches_its_high_byte() {
-    let mut bench = Bench::empty();
     let light = |at: Instant| Irradiance {
         white_uw_per_cm2: if at < Instant::from_millis(150) { 4.98 } else { 40.0 },
         infrared_uw_per_cm2: 0.0,
     };
-    let chip = Tsl2591::new(Part::default(), light);
-    bench.wiring.with_bus(PINS.sda, PINS.scl, |bus| bus.attach(Box::new(chip), Instant::from_ticks(0)));
+    let mut bench = Bench::with_chip(Tsl2591::new(Part::default(), light));
     write(&mut bench, CONTROL, 0x20);
     write(&mut bench, ENABLE, 0x03);
     bench.wait_ms(110);
@@ -307,7 +304,7 @@ proptest! {
     fn published_formulas_agree_with_the_world(full in 1000.0f64..36_000.0, gain in 0usize..4, atime in 0u8..6) {
         let cpl = f64::from(atime + 1) * 100.0 * [1.0, 25.0, 428.0, 9876.0][gain] / 408.0;
         let lux = full * 0.4096 / cpl;
-        let mut bench = Bench::with_light(Part::default(), Environment::constant(lux));
+        let mut bench = with_light(Environment::constant(lux));
         write(&mut bench, CONTROL, (gain as u8) << 4 | atime);
         write(&mut bench, ENABLE, 0x03);
         bench.wait_ms(650);

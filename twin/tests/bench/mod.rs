@@ -2,9 +2,8 @@
 
 use dunlin_agent::platform::{I2cMaster, I2cPins};
 use dunlin_twin::devices::i2c::{Wiring, WiringBus, WiringMaster};
-use dunlin_twin::devices::tsl2591::{Part, Tsl2591};
+use dunlin_twin::devices::tsl2591::Tsl2591;
 use dunlin_twin::world::clock::Clock;
-use dunlin_twin::world::environment::Environment;
 use embassy_time::{Duration, Instant};
 
 pub(crate) const PINS: I2cPins = I2cPins { sda: 4, scl: 5, frequency_hz: 400_000 };
@@ -22,9 +21,8 @@ impl Bench {
         Self { master: wiring.master(clock.clone()), wiring, clock }
     }
 
-    pub(crate) fn with_light(part: Part, environment: Environment) -> Self {
+    pub(crate) fn with_chip(chip: Tsl2591) -> Self {
         let bench = Self::empty();
-        let chip = Tsl2591::new(part, move |at| environment.irradiance(at));
         bench.wiring.with_bus(PINS.sda, PINS.scl, |bus| bus.attach(Box::new(chip), Instant::from_ticks(0)));
         bench
     }

@@ -174,7 +174,7 @@ impl I2cBus {
         self.counters
     }
 
-    /// Keeps the last `capacity` transactions for [`log`](Self::log); 0 keeps none, which is the default.
+    /// Keeps the last `capacity` transactions for [`take_log`](Self::take_log); 0 keeps none, which is the default.
     pub fn keep_log(&mut self, capacity: usize) {
         self.log = (capacity > 0).then(|| VecDeque::with_capacity(capacity));
     }

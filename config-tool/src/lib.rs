@@ -1,1 +1,3 @@
 //! The library behind the `dunlin` command.
+
+pub mod device;

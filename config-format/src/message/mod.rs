@@ -67,12 +67,23 @@ pub struct TooLong;
 /// # Errors
 /// [`TooLong`] where the message needs more than [`MAX_PAYLOAD`] bytes.
 pub fn encode<M: Message + Encode<()>>(message: &M, number: u8) -> Result<Encoded, TooLong> {
-    let mut cursor = Cursor::new([0u8; MAX_PAYLOAD]);
+    let mut buffer = [0; MAX_PAYLOAD];
+    let payload = encode_payload(message, &mut buffer)?;
+    Encoded::new(&Frame { channel: M::CHANNEL, kind: M::KIND, number, payload }).map_err(|_| TooLong)
+}
+
+/// Encodes `message` as a payload, for a sender that numbers its frames later.
+///
+/// # Errors
+/// [`TooLong`] where the message needs more than [`MAX_PAYLOAD`] bytes.
+pub fn encode_payload<'a, M: Encode<()>>(
+    message: &M,
+    buffer: &'a mut [u8; MAX_PAYLOAD],
+) -> Result<&'a [u8], TooLong> {
+    let mut cursor = Cursor::new(buffer.as_mut_slice());
     minicbor::encode(message, &mut cursor).map_err(|_| TooLong)?;
     let len = cursor.position();
-    let buffer = cursor.into_inner();
-    let payload = buffer.get(..len).ok_or(TooLong)?;
-    Encoded::new(&Frame { channel: M::CHANNEL, kind: M::KIND, number, payload }).map_err(|_| TooLong)
+    buffer.get(..len).ok_or(TooLong)
 }
 
 /// Decodes a payload as the message `M`.

@@ -31,6 +31,9 @@ pub const FIFO_SIZE: usize = 128;
 /// Bytes in the receive FIFO that wake the board at once; fewer wake it when the line falls silent.
 const RECEIVE_THRESHOLD: usize = 32;
 
+/// A USB frame, in nanoseconds: the host's adapter hands over what it has once in this time.
+const USB_FRAME: u64 = 1_000_000;
+
 /// Silence, in byte times, after which fewer bytes wake the board.
 const RECEIVE_SILENCE: u64 = 2;
 
@@ -122,7 +125,7 @@ impl SerialLine {
     /// Returns when the line next has something to do: wake the board, or show the host a byte.
     pub fn next_event(&self) -> Option<Instant> {
         let line = self.0.borrow();
-        let host = line.to_host.front().map(|(arrival, _)| *arrival);
+        let host = line.host_hears_at();
         let reader = line.reader.as_ref().and_then(|_| line.reader_wakes_at());
         let writer = line.writer.as_ref().and_then(|_| line.writer_wakes_at(line.writer_limit));
         [host, reader, writer].into_iter().flatten().min().map(instant)
@@ -239,6 +242,12 @@ impl Line {
         }
         let full = self.to_board.len() >= missing;
         last.map(|at| if full { at } else { at + silence })
+    }
+
+    /// When the host is told of bytes: a USB frame after the first, or with the last.
+    fn host_hears_at(&self) -> Option<u64> {
+        let ((first, _), (last, _)) = (self.to_host.front()?, self.to_host.back()?);
+        Some((*last).min(first + USB_FRAME))
     }
 
     /// Puts what fits into the transmit FIFO and on the wire; returns how much that was.

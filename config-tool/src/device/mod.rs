@@ -1,0 +1,22 @@
+//! The host's end of the USB serial line.
+//!
+//! The inner half is sans-I/O: a [`Task`] takes frames and time and gives frames, so that it runs over a port, over a
+//! simulated line in virtual time, and in a browser. The outer half opens ports, finds the right one, and shares it.
+//! Normative text for what crosses the line: `usb-protocol.md`.
+
+mod exchange;
+mod failure;
+mod hello;
+mod pull;
+mod push;
+mod query;
+mod sending;
+mod task;
+
+pub use exchange::{Exchange, Patience};
+pub use failure::Failure;
+pub use hello::{Hello, HelloTask};
+pub use pull::{PullTask, PulledImage};
+pub use push::{Package, Progress, PushOptions, PushTask, Pushed, Trial};
+pub use query::{Ask, Fact, InfoTask, Measurement, ReadTask};
+pub use task::{Outbox, Station, Task, Time};

@@ -1,0 +1,158 @@
+//! Both ends of the USB line and the line between them, in virtual time: the tool's tasks, a paced and noisy serial line,
+//! the agent's server, and a board that takes as long for a flash operation as a chip does.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod bench;
+
+use bench::{Bench, package, push};
+use dunlin::device::{
+    Failure, HelloTask, InfoTask, Package, Progress, PullTask, PushOptions, PushTask, Pushed,
+};
+use dunlin_twin::world::serial_line::Noise;
+use embassy_time::{Duration, Instant};
+use proptest::prelude::*;
+
+#[test]
+fn a_push_is_stored_judged_and_not_repeated() {
+    let mut bench = Bench::new(45, Noise::none());
+    let package = package(4096, 3);
+    assert_eq!(push(&mut bench, package.clone()), Ok(Pushed::Confirmed));
+    assert_eq!(bench.flash.borrow().stored.as_ref().unwrap().0, package.image);
+    let (erases, pages) = (bench.flash.borrow().erases, bench.flash.borrow().pages);
+    assert_eq!(push(&mut bench, package.clone()), Ok(Pushed::Unchanged));
+    assert_eq!((bench.flash.borrow().erases, bench.flash.borrow().pages), (erases, pages));
+    let pulled = bench.run(&mut PullTask::new().unwrap()).unwrap();
+    assert_eq!((pulled.bytes, pulled.hash_prefix), (package.image, [3; 8]));
+    assert_eq!(bench.line.counts().overruns, 0);
+}
+
+#[test]
+fn a_changed_secret_stores_an_unchanged_image_again() {
+    let mut bench = Bench::new(45, Noise::none());
+    let mut package = package(600, 3);
+    package.secrets = vec![("mqtt.password".to_owned(), b"known".to_vec())];
+    assert_eq!(push(&mut bench, package.clone()), Ok(Pushed::Confirmed));
+    assert_eq!(push(&mut bench, package.clone()), Ok(Pushed::Unchanged));
+    package.secrets[0].1 = b"new".to_vec();
+    assert_eq!(push(&mut bench, package.clone()), Ok(Pushed::Confirmed));
+    assert_eq!(bench.flash.borrow().generation, 2);
+    assert!(!format!("{package:?}").contains("110"), "a secret's bytes are shown");
+}
+
+#[test]
+fn what_does_not_fit_the_device_is_refused_before_anything_is_erased() {
+    let mut bench = Bench::new(45, Noise::none());
+    assert_eq!(push(&mut bench, package(600, 1)), Ok(Pushed::Confirmed));
+    let erases = bench.flash.borrow().erases;
+    let good = package(600, 2);
+    let other = Package { device: "porch".to_owned(), ..good.clone() };
+    let newer = Package { schema: 2, ..good.clone() };
+    let driver = Package { drivers: vec![(7, "bme280".to_owned())], ..good.clone() };
+    let failures =
+        [other, newer, driver, package(12_001, 2)].map(|package| push(&mut bench, package).unwrap_err());
+    assert!(matches!(&failures[0], Failure::OtherDevice { found, .. } if found == "esp8266"));
+    assert!(matches!(failures[1], Failure::SchemaNotRead { wanted: 2, reads: (1, 1) }));
+    assert!(matches!(&failures[2], Failure::DriverMissing { driver } if driver == "bme280"));
+    assert!(matches!(failures[3], Failure::ImageTooLong { length: 12_001, limit: 12_000 }));
+    assert_eq!(bench.flash.borrow().erases, erases);
+}
+
+#[test]
+fn a_silent_line_is_no_device() {
+    let mut bench = Bench::new(45, Noise::new(1, 0, 1_000_000, 0));
+    assert_eq!(bench.run(&mut HelloTask::new().unwrap()).unwrap_err(), Failure::NoAnswer);
+    assert_eq!(bench.clock.now().as_secs(), 5);
+}
+
+#[test]
+fn boot_noise_before_the_first_hello_is_no_error() {
+    let mut bench = Bench::new(45, Noise::none());
+    bench.reset();
+    let hello = bench.run(&mut HelloTask::new().unwrap()).unwrap();
+    assert_eq!(hello.chip_id, 0x00c0_ffee);
+    assert!(!bench.station.take_text().is_empty());
+}
+
+#[test]
+fn many_replies_to_one_request_survive_noise() {
+    for seed in 0..20 {
+        let mut bench = Bench::new(45, Noise::new(seed, 200, 100, 100));
+        let facts = bench.run(&mut InfoTask::new().unwrap());
+        assert_eq!(facts.map(|facts| facts.len()), Ok(40), "seed {seed}");
+    }
+}
+
+/// The goal is 1.15 times the time that the image's bytes alone take on the line. Erases are left out: they are the chip's,
+/// and told apart.
+#[test]
+fn a_clean_push_comes_close_to_the_line() {
+    const LENGTH: usize = 8192;
+    for adapter_ms in [0, 1, 16] {
+        let mut bench = Bench::new(45, Noise::none());
+        bench.line.set_adapter_latency(Duration::from_millis(adapter_ms));
+        let options = PushOptions { no_wait: true, ..PushOptions::default() };
+        let mut task = PushTask::new(package(LENGTH, 3), options).unwrap();
+        let (mut began, clock) = (None, bench.clock.clone());
+        let pushed = bench.run_watching(&mut task, |task| {
+            while let Some(progress) = task.take_progress() {
+                if matches!(progress, Progress::Sending { .. }) {
+                    began.get_or_insert(clock.now());
+                }
+            }
+        });
+        assert_eq!(pushed, Ok(Pushed::Stored));
+        let took = (bench.clock.now() - began.unwrap()).as_micros() as f64;
+        let ratio = took / (LENGTH as f64 * 10.0 / 115_200.0 * 1e6);
+        println!(
+            "adapter {adapter_ms} ms: {ratio:.3} of the line, whole {} ms",
+            bench.clock.now().as_millis()
+        );
+        assert!(ratio <= 1.15, "{ratio}");
+        assert_eq!(bench.line.counts().overruns, 0);
+    }
+}
+
+/// One push under damage: either the very image is stored, or a failure says why and nothing else is stored.
+fn push_under(
+    seed: u64,
+    noise: Noise,
+    erase_ms: u64,
+    length: usize,
+    resets: &[u64],
+) -> Result<Pushed, Failure> {
+    let mut bench = Bench::new(erase_ms, noise);
+    bench.resets = resets.iter().map(|at| Instant::from_millis(*at)).collect();
+    bench.resets.sort_unstable_by(|a, b| b.cmp(a));
+    let package = package(length, seed as u8);
+    let result = push(&mut bench, package.clone());
+    let flash = bench.flash.borrow();
+    if let Some((stored, _)) = &flash.stored {
+        assert_eq!(*stored, package.image, "seed {seed}: a wrong image is stored");
+    }
+    assert!(flash.stored.is_some() || result.is_err(), "seed {seed}: {result:?}, but nothing is stored");
+    result
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// At this noise about one frame in eight is lost: a push always comes through.
+    #[test]
+    fn a_push_survives_noise_and_resets(
+        seed: u64,
+        (flips, drops, doubles) in (0..300u32, 0..150u32, 0..150u32),
+        erase_ms in prop_oneof![Just(45u64), Just(400)],
+        length in 1..6000usize,
+        resets in proptest::collection::vec(0..2500u64, 0..3),
+    ) {
+        let result = push_under(seed, Noise::new(seed, flips, drops, doubles), erase_ms, length, &resets);
+        prop_assert_eq!(result, Ok(Pushed::Confirmed));
+    }
+
+    #[test]
+    fn a_hopeless_line_ends_with_a_reason(seed: u64, flips in 5_000..200_000u32, length in 1..3000usize) {
+        if let Err(failure) = push_under(seed, Noise::new(seed, flips, flips / 2, flips / 2), 45, length, &[]) {
+            prop_assert!(!failure.to_string().is_empty());
+        }
+    }
+}

@@ -37,10 +37,10 @@ impl Wiring {
         f(&mut buses[index].bus)
     }
 
-    /// Calls `f` with each bus.
-    pub fn for_each_bus(&self, mut f: impl FnMut(&mut I2cBus)) {
+    /// Calls `f` with the data line's GPIO number and the bus, for each bus.
+    pub fn for_each_bus(&self, mut f: impl FnMut(u8, &mut I2cBus)) {
         for line in self.buses.borrow_mut().iter_mut() {
-            f(&mut line.bus);
+            f(line.sda, &mut line.bus);
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod network;
 pub mod platform;
+pub mod store;
 pub mod text;
 pub mod topic;
 pub mod usb;

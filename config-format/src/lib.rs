@@ -7,10 +7,14 @@
 
 pub mod config;
 pub mod driver;
+pub mod flash_map;
 pub mod frame;
+pub mod identity;
+pub mod image;
 pub mod limits;
 pub mod message;
 pub mod reason;
+pub mod slot;
 
 pub use config::Config;
 pub use reason::Reason;

@@ -4,3 +4,4 @@ pub mod clock;
 pub mod environment;
 pub mod scenario;
 pub mod serial_line;
+pub mod trace;

@@ -33,8 +33,8 @@ pub struct Part {
     /// Length of a step of nominally 100 ms (95 to 108 ms, 101 ms typical). Must not be zero; the counts of a step do not
     /// depend on it.
     pub step: Duration,
-    /// Noise from this seed; `None` for none. Its standard deviation is 1 count at 1,315 counts (the order of the data
-    /// sheet's figure) and grows with the root of the counts, as shot noise does.
+    /// Noise from this seed; `None` for none. Its standard deviation is 1 count at 1,315 counts (*choice of this model*)
+    /// and grows with the root of the counts, as shot noise does: 0.1 % of the light at 284 lx and medium gain.
     pub noise: Option<u64>,
 }
 

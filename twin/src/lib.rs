@@ -1,5 +1,7 @@
 //! Stands in for hardware on the host.
 
 pub mod devices;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod native;
 pub mod world;

@@ -1,10 +1,7 @@
 //! Both ends of the USB line and the line between them, in virtual time: the tool's tasks, a paced and noisy serial line,
 //! the agent's server, and a board that takes as long for a flash operation as a chip does.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
-mod bench;
-
-use bench::{Bench, package, push};
+use crate::bench::{Bench, package, push};
 use dunlin::device::{
     Failure, HelloTask, InfoTask, Package, Progress, PullTask, PushOptions, PushTask, Pushed,
 };

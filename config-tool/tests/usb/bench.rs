@@ -1,4 +1,4 @@
-//! Host, line and board in one virtual time.
+//! Host, line and board in one virtual time, and a board in real time behind a pseudo-terminal.
 
 use std::cell::RefCell;
 use std::future::{Future, pending};
@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Task};
 use dunlin_agent::usb::{Begun, Event, Node, Probed, Pulled, Refused, serve};
 use dunlin_config_format::message::{self as m, Refusal, Value};
-use dunlin_twin::world::clock::Clock;
+use dunlin_twin::world::clock::{Clock, TimeSource};
 use dunlin_twin::world::serial_line::{Noise, SerialLine};
 use embassy_time::{Duration, Instant};
 
@@ -195,7 +195,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(erase_ms: u64, noise: Noise) -> Self {
-        let (clock, line) = (Clock::virtual_time(), SerialLine::new());
+        Self::with_clock(Clock::virtual_time(), erase_ms, noise)
+    }
+
+    fn with_clock(clock: Clock, erase_ms: u64, noise: Noise) -> Self {
+        let line = SerialLine::new();
         line.set_noise(noise);
         let flash = Flash {
             clock: clock.clone(),
@@ -235,6 +239,12 @@ impl Bench {
         self.boot_at = self.clock.now() + BOOT;
     }
 
+    fn poll_server(&mut self) {
+        if let Some(server) = &mut self.server {
+            assert!(server.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+    }
+
     /// Runs until `task` ends.
     pub(crate) fn run<T: Task>(&mut self, task: &mut T) -> Result<T::Output, Failure> {
         self.run_watching(task, |_| {})
@@ -257,9 +267,7 @@ impl Bench {
                 self.start();
             }
             let before = clock.now();
-            if let Some(server) = &mut self.server {
-                assert!(server.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-            }
+            self.poll_server();
             let now = std::time::Duration::from_micros(clock.now().as_micros());
             heard.clear();
             self.line.host_read(clock.now(), &mut heard);
@@ -299,4 +307,62 @@ pub(crate) fn package(length: usize, seed: u8) -> Package {
 /// Pushes a package and waits for the verdict.
 pub(crate) fn push(bench: &mut Bench, package: Package) -> Result<Pushed, Failure> {
     bench.run(&mut PushTask::new(package, PushOptions::default()).unwrap())
+}
+
+/// The wall clock since its making.
+struct WallClock(std::time::Instant);
+
+impl TimeSource for WallClock {
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.0.elapsed().as_micros() as u64)
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(std::time::Duration::from_micros(duration.as_micros()));
+    }
+}
+
+/// A board in real time behind a pseudo-terminal.
+#[cfg(unix)]
+pub(crate) struct RealBoard {
+    bench: Bench,
+    pty: dunlin_twin::host::pty::Pty,
+}
+
+#[cfg(unix)]
+impl RealBoard {
+    pub(crate) fn start() -> Self {
+        let clock = Clock::following(WallClock(std::time::Instant::now()));
+        RealBoard {
+            bench: Bench::with_clock(clock, 45, Noise::none()),
+            pty: dunlin_twin::host::pty::Pty::open().unwrap(),
+        }
+    }
+
+    /// The path of its port.
+    pub(crate) fn path(&self) -> String {
+        self.pty.path().to_str().unwrap().to_owned()
+    }
+
+    /// Lets half a millisecond pass.
+    pub(crate) fn step(&mut self) {
+        let clock = self.bench.clock.clone();
+        let _entered = clock.enter();
+        self.pty.exchange(clock.now(), &self.bench.line).unwrap();
+        self.bench.poll_server();
+        clock.block_for(Duration::from_micros(500));
+        self.bench.line.advance(clock.now());
+    }
+
+    /// As `step`, over a line shared in this process.
+    pub(crate) fn step_shared(&mut self, shared: &mut dunlin::device::SharedLine) {
+        let clock = self.bench.clock.clone();
+        let _entered = clock.enter();
+        let mut sent = Vec::new();
+        self.bench.line.host_read(clock.now(), &mut sent);
+        self.bench.line.host_write(clock.now(), &shared.exchange(&sent));
+        self.bench.poll_server();
+        clock.block_for(Duration::from_micros(500));
+        self.bench.line.advance(clock.now());
+    }
 }

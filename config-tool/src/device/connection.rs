@@ -1,0 +1,284 @@
+//! An open line with its threads: reads it, runs tasks over it, and serves it to other commands meanwhile.
+//!
+//! Whoever opens a port holds it alone and shares it through a Unix socket in the runtime folder; whoever finds such a socket
+//! uses it instead of the port. Both sides of the socket speak the protocol of the line itself ([`Hub`]).
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use super::line_thread::{Event, Events};
+use super::port::{self, OpenError};
+use super::share::{self, Listener};
+use super::{Failure, Hub, Station, Target, Task, Time, folder};
+
+/// This process's own number among the clients of its hub.
+const OWN: u32 = 0;
+
+/// Why business over a line failed.
+#[derive(Debug)]
+pub enum LineError {
+    /// The line can't be opened.
+    Open(OpenError),
+    /// The line broke: the cable is out, or the command that held the port has ended.
+    Broken(String),
+    /// The device refuses, or does not answer.
+    Device(Failure, Heard),
+}
+
+/// What was heard while no device answered: the difference between a dead cable and other firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Bytes of any kind.
+    pub bytes: u64,
+    /// How many of them are not text.
+    pub binary: u64,
+    /// Whole frames.
+    pub frames: u64,
+}
+
+impl std::error::Error for LineError {}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LineError::Open(error) => error.fmt(f),
+            LineError::Broken(error) => write!(f, "the line is broken: {error}"),
+            LineError::Device(Failure::NoAnswer, heard) if heard.frames == 0 => no_answer(f, heard),
+            LineError::Device(failure, _) => failure.fmt(f),
+        }
+    }
+}
+
+fn no_answer(f: &mut fmt::Formatter<'_>, heard: &Heard) -> fmt::Result {
+    f.write_str("the device does not answer; ")?;
+    if heard.bytes == 0 {
+        f.write_str(
+            "nothing at all was heard: check cable (a charging cable has no data lines), port and supply",
+        )
+    } else if heard.binary * 4 > heard.bytes {
+        write!(
+            f,
+            "{} bytes of rubbish were heard: the boot ROM prints at 74,880 baud and looks like this at 115,200, so the board may \
+             be restarting again and again, or run firmware of another speed",
+            heard.bytes
+        )
+    } else {
+        write!(
+            f,
+            "{} bytes of text were heard: the board runs other firmware; `dunlin flash` puts Dunlin's on it",
+            heard.bytes
+        )
+    }
+}
+
+/// An open line.
+pub struct Connection {
+    target: Target,
+    events: Events,
+    station: Station,
+    started: Instant,
+    heard: Heard,
+    /// With the port itself: the hub and the socket that shares it. As a guest of another command: none.
+    shared: Option<(Hub, Option<Listener>)>,
+}
+
+impl Connection {
+    /// Opens `target`, or joins the command that holds it.
+    ///
+    /// # Errors
+    /// [`LineError::Open`].
+    pub fn open(target: Target) -> Result<Self, LineError> {
+        let path = socket_path(&target);
+        let (events, shared) = match path.as_ref().and_then(|path| share::join(path)) {
+            Some(halves) => (Events::read(halves), None),
+            None if target == Target::Simulation => return Err(LineError::Open(OpenError::no_simulation())),
+            None => {
+                let events = Events::read(port::open(&target).map_err(LineError::Open)?);
+                let mut hub = Hub::new();
+                hub.join(OWN);
+                // A socket that can't be made only means that nobody can join.
+                let listener = path.and_then(|path| Listener::bind(path, events.queue()).ok());
+                (events, Some((hub, listener)))
+            }
+        };
+        let (station, started, heard) = (Station::default(), Instant::now(), Heard::default());
+        Ok(Connection { target, events, station, started, heard, shared })
+    }
+
+    /// Returns what was opened.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Returns whether another command holds the port and shares it.
+    pub fn is_guest(&self) -> bool {
+        self.shared.is_none()
+    }
+
+    /// Runs `task` to its end. `watch` is called after each step with the task and the text that was heard; it returns
+    /// whether to go on.
+    ///
+    /// # Errors
+    /// [`LineError`]. `None` where `watch` ended it.
+    pub fn run_watching<T: Task>(
+        &mut self,
+        task: &mut T,
+        mut watch: impl FnMut(&mut T, &[u8]) -> bool,
+    ) -> Result<Option<T::Output>, LineError> {
+        let (before, (frames, _)) = (self.heard, self.station.heard());
+        loop {
+            let mut end = self.station.tick(self.now(), task);
+            self.write()?;
+            if end.is_none() {
+                let limit = Duration::from_millis(100);
+                let wait = task.deadline().map_or(limit, |at| at.saturating_sub(self.now()).min(limit));
+                let bytes = self.wait(wait)?;
+                self.count(&bytes);
+                end = self.station.receive(self.now(), &bytes, task);
+                self.write()?;
+            }
+            let text = self.station.take_text();
+            let goes_on = watch(task, &text);
+            match end {
+                Some(Ok(output)) => return Ok(Some(output)),
+                Some(Err(failure)) => {
+                    let heard = Heard {
+                        bytes: self.heard.bytes - before.bytes,
+                        binary: self.heard.binary - before.binary,
+                        frames: self.station.heard().0 - frames,
+                    };
+                    return Err(LineError::Device(failure, heard));
+                }
+                None if !goes_on => return Ok(None),
+                None => {}
+            }
+        }
+    }
+
+    /// Runs `task` to its end.
+    ///
+    /// # Errors
+    /// [`LineError`].
+    pub fn run<T: Task>(&mut self, task: &mut T) -> Result<T::Output, LineError> {
+        match self.run_watching(task, |_, _| true)? {
+            Some(output) => Ok(output),
+            None => Err(LineError::Device(Failure::Silent, self.heard)),
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.started.elapsed()
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        let is_text = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
+        self.heard.bytes += bytes.len() as u64;
+        self.heard.binary += bytes.iter().filter(|byte| !is_text(byte)).count() as u64;
+    }
+
+    /// Writes what the station has to send.
+    fn write(&mut self) -> Result<(), LineError> {
+        let bytes = self.station.take_bytes();
+        match &mut self.shared {
+            None => self.events.write_line(&bytes).map_err(broken),
+            Some((hub, _)) => {
+                hub.receive_client(OWN, &bytes);
+                self.events.write_line(&hub.take_port()).map_err(broken)
+            }
+        }
+    }
+
+    /// Waits for something to happen, at most `limit`; returns the bytes for this process's own station.
+    fn wait(&mut self, limit: Duration) -> Result<Vec<u8>, LineError> {
+        let mut event = match self.events.wait(limit) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(LineError::Broken("its reader has ended".to_owned()));
+            }
+        };
+        let mut own = Vec::new();
+        while let Some(happened) = event {
+            match happened {
+                Event::Line(bytes) => match &mut self.shared {
+                    None => own.extend_from_slice(&bytes),
+                    Some((hub, _)) => hub.receive_port(&bytes),
+                },
+                Event::LineEnded(error) => return Err(self.ended(error)),
+                Event::Joined(stream) => {
+                    if let Some((hub, Some(listener))) = &mut self.shared {
+                        hub.join(listener.admit(stream));
+                    }
+                }
+                Event::Client(id, bytes) => {
+                    if let Some((hub, _)) = &mut self.shared {
+                        hub.receive_client(id, &bytes);
+                    }
+                }
+                Event::Left(id) => {
+                    if let Some((hub, Some(listener))) = &mut self.shared {
+                        hub.leave(id);
+                        listener.dismiss(id);
+                    }
+                }
+            }
+            event = self.events.poll();
+        }
+        if let Some((hub, listener)) = &mut self.shared {
+            self.events.write_line(&hub.take_port()).map_err(broken)?;
+            for id in hub.waiting() {
+                let bytes = hub.take_client(id);
+                if id == OWN {
+                    own.extend_from_slice(&bytes);
+                } else if let Some(listener) = listener {
+                    listener.write(id, &bytes);
+                }
+            }
+        }
+        Ok(own)
+    }
+
+    fn ended(&self, error: Option<io::Error>) -> LineError {
+        LineError::Broken(match (error, self.is_guest()) {
+            (_, true) => "the command that held the port has ended; try again".to_owned(),
+            (Some(error), false) => format!("{error}; is the board still plugged in?"),
+            (None, false) => "the other end has closed it".to_owned(),
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+fn broken(error: io::Error) -> LineError {
+    LineError::Broken(error.to_string())
+}
+
+/// The socket through which a held line is shared; none where there is no folder for it.
+pub fn socket_path(target: &Target) -> Option<PathBuf> {
+    let name = match target {
+        Target::Simulation => "sim".to_owned(),
+        Target::Port(path) => {
+            // Two names of one port, such as /dev/serial/by-id/…, are one socket.
+            let real = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+            format!("port{}", flat(&real.to_string_lossy()))
+        }
+        Target::Tcp(address) => format!("tcp-{}", flat(address)),
+    };
+    Some(folder::runtime().ok()?.join(name + ".sock"))
+}
+
+fn flat(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
+}
+
+/// Returns whether a simulation on this computer can be joined.
+pub fn simulation_runs() -> bool {
+    socket_path(&Target::Simulation).is_some_and(|path| share::join(&path).is_some())
+}

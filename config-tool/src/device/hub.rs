@@ -1,0 +1,242 @@
+//! One port, many users: whole frames of several clients multiplexed onto one line.
+//!
+//! Frame numbers are rewritten on the way, so that each client gets the replies to its own requests; text and events go to
+//! everybody. Sans-I/O: bytes of the port and of clients in, bytes for the port and for clients out. A client speaks the very
+//! protocol of the line and can't tell a hub from a board.
+
+use std::collections::BTreeMap;
+
+use dunlin_config_format::frame::{Encoded, Frame, MAX_PAYLOAD, Received, Receiver, channel};
+use dunlin_config_format::message::{self, MonitorRequest, kind};
+
+/// Whose bytes: chosen by the caller, any number.
+pub type ClientId = u32;
+
+/// The multiplexer.
+#[derive(Debug)]
+pub struct Hub {
+    port: Receiver,
+    port_bytes: Vec<u8>,
+    number: u8,
+    clients: BTreeMap<ClientId, Client>,
+    /// By the number on the line: who asked, and under which number.
+    asked: Vec<Option<(ClientId, u8)>>,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    receiver: Receiver,
+    bytes: Vec<u8>,
+    monitored: u8,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hub {
+    /// Creates a hub without clients.
+    pub fn new() -> Self {
+        let asked = vec![None; 256];
+        Hub { port: Receiver::new(), port_bytes: Vec::new(), number: 0, clients: BTreeMap::new(), asked }
+    }
+
+    /// Adds a client.
+    pub fn join(&mut self, id: ClientId) {
+        self.clients.insert(id, Client::default());
+    }
+
+    /// Removes a client. What only it monitored is switched off.
+    pub fn leave(&mut self, id: ClientId) {
+        let Some(client) = self.clients.remove(&id) else { return };
+        for place in self.asked.iter_mut().filter(|place| place.is_some_and(|(asker, _)| asker == id)) {
+            *place = None;
+        }
+        let what = self.monitored();
+        if client.monitored & !what != 0 {
+            let mut buffer = [0; MAX_PAYLOAD];
+            if let Ok(payload) = message::encode_payload(&MonitorRequest { what }, &mut buffer) {
+                let frame = Frame { channel: channel::CONTROL, kind: kind::MONITOR, number: 0, payload };
+                self.forward(&frame, None);
+            }
+        }
+    }
+
+    /// Takes bytes from a client.
+    pub fn receive_client(&mut self, id: ClientId, bytes: &[u8]) {
+        // The client is taken out while its frames are forwarded; a receiver is small.
+        let Some(mut client) = self.clients.remove(&id) else { return };
+        for byte in bytes {
+            let Received::Frame(frame) = client.receiver.push(*byte) else { continue };
+            let request = (frame.channel == channel::CONTROL && frame.kind == kind::MONITOR)
+                .then(|| message::decode::<MonitorRequest>(frame.payload).ok())
+                .flatten();
+            let Some(request) = request else {
+                self.forward(&frame, Some(id));
+                continue;
+            };
+            client.monitored = request.what;
+            let what = client.monitored | self.monitored();
+            let mut buffer = [0; MAX_PAYLOAD];
+            if let Ok(payload) = message::encode_payload(&MonitorRequest { what }, &mut buffer) {
+                self.forward(&Frame { payload, ..frame }, Some(id));
+            }
+        }
+        self.clients.insert(id, client);
+    }
+
+    /// Takes bytes from the port.
+    pub fn receive_port(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let (text, frame) = match self.port.push(*byte) {
+                Received::Nothing | Received::Damaged(_) => continue,
+                Received::Text(text) => (text, None),
+                Received::Frame(frame) => (&[][..], Some(frame)),
+            };
+            let reply = frame.filter(|frame| frame.channel == channel::CONTROL);
+            if let Some(reply) = reply {
+                let asker = self.asked.get(usize::from(reply.number)).copied().flatten();
+                if let Some((client, number)) =
+                    asker.and_then(|(id, n)| Some((self.clients.get_mut(&id)?, n)))
+                {
+                    client.push(&Frame { number, ..reply });
+                }
+                continue;
+            }
+            for client in self.clients.values_mut() {
+                client.bytes.extend_from_slice(text);
+                if let Some(frame) = &frame {
+                    client.push(frame);
+                }
+            }
+        }
+    }
+
+    /// Takes the bytes to write to the port.
+    pub fn take_port(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.port_bytes)
+    }
+
+    /// Takes the bytes to write to a client.
+    pub fn take_client(&mut self, id: ClientId) -> Vec<u8> {
+        self.clients.get_mut(&id).map(|client| std::mem::take(&mut client.bytes)).unwrap_or_default()
+    }
+
+    /// Returns the clients that bytes are waiting for.
+    pub fn waiting(&self) -> Vec<ClientId> {
+        self.clients.iter().filter(|(_, client)| !client.bytes.is_empty()).map(|(id, _)| *id).collect()
+    }
+
+    fn monitored(&self) -> u8 {
+        self.clients.values().fold(0, |what, client| what | client.monitored)
+    }
+
+    fn forward(&mut self, frame: &Frame<'_>, asker: Option<ClientId>) {
+        self.number = self.number.wrapping_add(1);
+        if let Some(place) = self.asked.get_mut(usize::from(self.number)) {
+            *place = asker.map(|id| (id, frame.number));
+        }
+        if let Ok(encoded) = Encoded::new(&Frame { number: self.number, ..*frame }) {
+            self.port_bytes.extend_from_slice(encoded.as_bytes());
+        }
+    }
+}
+
+impl Client {
+    fn push(&mut self, frame: &Frame<'_>) {
+        if let Ok(encoded) = Encoded::new(frame) {
+            self.bytes.extend_from_slice(encoded.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(channel: u8, kind: u8, number: u8, payload: &[u8]) -> Vec<u8> {
+        Encoded::new(&Frame { channel, kind, number, payload }).unwrap().as_bytes().to_vec()
+    }
+
+    fn frames(bytes: &[u8]) -> Vec<(u8, u8, Vec<u8>)> {
+        let mut receiver = Receiver::new();
+        let mut frames = Vec::new();
+        for byte in bytes {
+            if let Received::Frame(frame) = receiver.push(*byte) {
+                frames.push((frame.kind, frame.number, frame.payload.to_vec()));
+            }
+        }
+        frames
+    }
+
+    #[test]
+    fn a_reply_goes_to_its_asker_under_its_own_number() {
+        let mut hub = Hub::new();
+        hub.join(1);
+        hub.join(2);
+        // Both ask under the same number, with bytes of one frame split over two calls.
+        let request = frame(0, kind::INFO, 7, &[0xa0]);
+        hub.receive_client(1, &request[..4]);
+        hub.receive_client(2, &frame(0, kind::HELLO, 7, &[0xa0]));
+        hub.receive_client(1, &request[4..]);
+        let asked = frames(&hub.take_port());
+        assert_eq!(asked.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), [kind::HELLO, kind::INFO]);
+        assert_ne!(asked[0].1, asked[1].1);
+        for (kind, number, _) in &asked {
+            hub.receive_port(&frame(0, kind | kind::REPLY, *number, &[]));
+        }
+        assert_eq!(frames(&hub.take_client(1)), [(kind::INFO | kind::REPLY, 7, vec![])]);
+        assert_eq!(frames(&hub.take_client(2)), [(kind::HELLO | kind::REPLY, 7, vec![])]);
+    }
+
+    #[test]
+    fn text_and_events_go_to_everybody_and_never_into_a_frame() {
+        let mut hub = Hub::new();
+        hub.join(1);
+        hub.join(2);
+        let event = frame(1, kind::EVENT_LOG, 0, &[0xa0]);
+        hub.receive_port(&[b"first\r\n", &event[..], b"second\r\n"].concat());
+        for id in hub.waiting() {
+            let bytes = hub.take_client(id);
+            assert_eq!(bytes, [b"first\r\n", &event[..], b"second\r\n"].concat());
+        }
+        assert!(hub.waiting().is_empty());
+    }
+
+    #[test]
+    fn monitors_are_united_and_end_with_their_client() {
+        let mut hub = Hub::new();
+        let asked = |hub: &mut Hub| -> Vec<u8> {
+            let frames = frames(&hub.take_port());
+            frames
+                .iter()
+                .map(|(_, _, payload)| message::decode::<MonitorRequest>(payload).unwrap().what)
+                .collect()
+        };
+        hub.join(1);
+        hub.join(2);
+        for (id, what) in [(1, 1), (2, 4), (1, 0)] {
+            let bytes = message::encode(&MonitorRequest { what }, 1).unwrap();
+            hub.receive_client(id, bytes.as_bytes());
+        }
+        assert_eq!(asked(&mut hub), [1, 5, 4]);
+        hub.leave(1);
+        assert_eq!(asked(&mut hub), []);
+        hub.leave(2);
+        assert_eq!(asked(&mut hub), [0]);
+    }
+
+    #[test]
+    fn a_client_that_left_gets_nothing_and_breaks_nothing() {
+        let mut hub = Hub::new();
+        hub.join(1);
+        hub.receive_client(1, &frame(0, kind::INFO, 7, &[0xa0]));
+        let asked = frames(&hub.take_port());
+        hub.leave(1);
+        hub.receive_port(&frame(0, kind::INFO | kind::REPLY, asked[0].1, &[]));
+        hub.receive_client(1, &frame(0, kind::INFO, 8, &[0xa0]));
+        assert!(hub.take_client(1).is_empty() && hub.take_port().is_empty());
+    }
+}

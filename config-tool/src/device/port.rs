@@ -1,0 +1,138 @@
+//! Opens a line: a serial port, a TCP socket, or the socket of whoever holds it.
+//!
+//! Opening a port may restart the board: DTR and RTS reach its reset through two transistors, and equal levels mean "run".
+//! The kernel raises both when it opens a port; nothing here touches either alone, and the hang-up at closing is switched off,
+//! so that neither changes. That a restart may happen all the same is the protocol's business (the boot id).
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use super::Target;
+
+/// The line's speed at every start, in bits per second.
+const RATE: u32 = 115_200;
+
+/// How long a read waits: a line is closed this long after its last user has gone.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// How long to wait for a TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Both halves of an open line.
+pub(super) struct Halves {
+    /// Bytes from the device. A read that times out is an error of kind `TimedOut` or `WouldBlock`.
+    pub(super) reader: Box<dyn Read + Send>,
+    /// Bytes to the device.
+    pub(super) writer: Box<dyn Write + Send>,
+}
+
+/// Why a line can't be opened, with the cure.
+#[derive(Debug)]
+pub struct OpenError {
+    target: String,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Missing,
+    Busy,
+    Permission,
+    NoSimulation,
+    Other(io::Error),
+}
+
+impl OpenError {
+    pub(super) fn no_simulation() -> Self {
+        OpenError { target: "sim".to_owned(), cause: Cause::NoSimulation }
+    }
+
+    fn new(target: &Target, error: io::Error) -> Self {
+        let cause = match error.kind() {
+            io::ErrorKind::NotFound => Cause::Missing,
+            io::ErrorKind::PermissionDenied => Cause::Permission,
+            io::ErrorKind::ResourceBusy => Cause::Busy,
+            _ => Cause::Other(error),
+        };
+        OpenError { target: target.to_string(), cause }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = &self.target;
+        match &self.cause {
+            Cause::Missing => write!(f, "`{target}` does not exist: `dunlin ports` lists what there is"),
+            Cause::Busy => write!(
+                f,
+                "`{target}` is in use by another program: close it (a serial terminal, an IDE's monitor)"
+            ),
+            Cause::Permission => write!(
+                f,
+                "`{target}` may not be opened by you: join its group (`sudo usermod -aG dialout $USER`, then log in anew)"
+            ),
+            Cause::NoSimulation => f.write_str("no simulation is running: start one with `dunlin simulate`"),
+            Cause::Other(error) => write!(f, "`{target}` can't be opened: {error}"),
+        }
+    }
+}
+
+/// Opens the line itself.
+pub(super) fn open(target: &Target) -> Result<Halves, OpenError> {
+    match target {
+        Target::Port(path) => open_serial(path).map_err(|error| OpenError::new(target, error)),
+        Target::Tcp(address) => open_tcp(address).map_err(|error| OpenError::new(target, error)),
+        Target::Simulation => Err(OpenError::no_simulation()),
+    }
+}
+
+fn open_tcp(address: &str) -> io::Result<Halves> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(READ_TIMEOUT))?;
+                return Ok(Halves { reader: Box::new(stream.try_clone()?), writer: Box::new(stream) });
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn open_serial(path: &str) -> io::Result<Halves> {
+    keep_lines_at_close(path)?;
+    let port = serialport::new(path, RATE).timeout(READ_TIMEOUT).open().map_err(|error| {
+        // `serialport` tells a port that is locked as "no device".
+        if error.kind() == serialport::ErrorKind::NoDevice && std::path::Path::new(path).exists() {
+            return io::Error::from(io::ErrorKind::ResourceBusy);
+        }
+        io::Error::from(error)
+    })?;
+    Ok(Halves { reader: Box::new(port.try_clone()?), writer: Box::new(port) })
+}
+
+/// Switches off the hang-up at closing, which would let DTR and RTS fall. A pseudo-terminal has no such lines, and what it
+/// refuses is no error.
+#[cfg(unix)]
+fn keep_lines_at_close(path: &str) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let port = open(path, flags, Mode::empty())?;
+    if let Ok(mut settings) = tcgetattr(&port) {
+        settings.control_modes.remove(ControlModes::HUPCL);
+        let _ = tcsetattr(&port, OptionalActions::Now, &settings);
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_lines_at_close(_: &str) -> io::Result<()> {
+    Ok(())
+}

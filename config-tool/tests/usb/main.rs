@@ -1,0 +1,7 @@
+//! Both ends of the USB line and the line between them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod bench;
+mod line;
+#[cfg(unix)]
+mod port;

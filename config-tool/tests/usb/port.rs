@@ -1,0 +1,118 @@
+//! A board behind a real pseudo-terminal in real time: opening, asking, sharing one port, and what is said when nothing is
+//! there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::bench::RealBoard;
+use dunlin::device::{
+    Connection, Failure, HelloTask, InfoTask, LineError, PushOptions, PushTask, Pushed, SharedLine, Target,
+};
+
+/// A board in a thread of its own until it is dropped.
+struct Running {
+    target: Target,
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = mpsc::channel();
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            let mut board = RealBoard::start();
+            sender.send(board.path()).unwrap();
+            while !stopped.load(Ordering::Relaxed) {
+                board.step();
+            }
+        });
+        let target = Target::Port(receiver.recv().unwrap());
+        Running { target, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+#[test]
+fn a_board_behind_a_port_answers_and_takes_a_push() {
+    let board = Running::start();
+    let mut connection = Connection::open(board.target.clone()).unwrap();
+    assert!(!connection.is_guest());
+    let hello = connection.run(&mut HelloTask::new().unwrap()).unwrap();
+    assert_eq!(hello.chip_id, 0x00c0_ffee);
+    let mut push = PushTask::new(crate::bench::package(2000, 5), PushOptions::default()).unwrap();
+    assert_eq!(connection.run(&mut push).unwrap(), Pushed::Confirmed);
+    // The port is free again, and can be opened again.
+    drop(connection);
+    let mut connection = Connection::open(board.target.clone()).unwrap();
+    assert_eq!(connection.run(&mut InfoTask::new().unwrap()).unwrap().len(), 40);
+}
+
+#[test]
+fn a_second_command_uses_the_port_of_the_first() {
+    let board = Running::start();
+    let mut holder = Connection::open(board.target.clone()).unwrap();
+    holder.run(&mut HelloTask::new().unwrap()).unwrap();
+    let target = board.target.clone();
+    let guest = thread::spawn(move || {
+        let mut guest = Connection::open(target).unwrap();
+        assert!(guest.is_guest());
+        let mut push = PushTask::new(crate::bench::package(1000, 6), PushOptions::default()).unwrap();
+        guest.run(&mut push).unwrap()
+    });
+    // The holder goes on with its own business meanwhile.
+    while !guest.is_finished() {
+        assert_eq!(holder.run(&mut InfoTask::new().unwrap()).unwrap().len(), 40);
+    }
+    assert_eq!(guest.join().unwrap(), Pushed::Confirmed);
+}
+
+#[test]
+fn a_port_that_is_not_there_is_told_so() {
+    let error = Connection::open(Target::Port("/dev/ttyUSB-none".to_owned())).unwrap_err();
+    assert!(error.to_string().contains("does not exist"), "{error}");
+}
+
+#[test]
+fn a_silent_port_is_told_apart_from_a_board() {
+    let pty = dunlin_twin::host::pty::Pty::open().unwrap();
+    let target = Target::Port(pty.path().to_str().unwrap().to_owned());
+    let mut connection = Connection::open(target).unwrap();
+    let error = connection.run(&mut HelloTask::new().unwrap()).unwrap_err();
+    assert!(matches!(error, LineError::Device(Failure::NoAnswer, _)));
+    assert!(error.to_string().contains("nothing at all was heard"), "{error}");
+}
+
+#[test]
+fn a_line_in_this_process_is_shared_under_its_name() {
+    let target = Target::Tcp(format!("simulated-{}:1", std::process::id()));
+    let (sender, notified) = mpsc::channel();
+    let mut shared = SharedLine::start(&target, move || {
+        let _ = sender.send(());
+    })
+    .unwrap();
+    assert!(SharedLine::start(&target, || ()).is_err(), "one line under one name");
+    let stop = Arc::new(AtomicBool::new(false));
+    let (guest_target, stopped) = (target.clone(), stop.clone());
+    let guest = thread::spawn(move || {
+        let mut guest = Connection::open(guest_target).unwrap();
+        let hello = guest.run(&mut HelloTask::new().unwrap()).unwrap();
+        stopped.store(true, Ordering::Relaxed);
+        hello
+    });
+    let mut board = RealBoard::start();
+    while !stop.load(Ordering::Relaxed) {
+        board.step_shared(&mut shared);
+    }
+    assert_eq!(guest.join().unwrap().chip_id, 0x00c0_ffee);
+    assert!(notified.try_recv().is_ok());
+}

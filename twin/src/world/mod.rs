@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod environment;
+pub mod network;
 pub mod scenario;
 pub mod serial_line;
 pub mod trace;

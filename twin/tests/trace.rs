@@ -177,7 +177,7 @@ fn a_simulated_month_is_drawn_in_bounded_size() {
     }
     let drawing = plot(&trace, "month");
     assert!(drawing.len() < 300_000, "{} bytes", drawing.len());
-    assert!(drawing.contains("1296000 messages") && drawing.contains("time since start (days)"));
+    assert!(drawing.contains("1,296,000 messages") && drawing.contains("time since start (days)"));
 }
 
 #[test]

@@ -44,6 +44,11 @@ pub(super) fn value_ticks(low: f64, high: f64) -> ((f64, f64), Vec<Tick>) {
     (range, ticks.collect())
 }
 
+/// Returns a count with commas between groups of three digits.
+pub(super) fn whole(count: u64) -> String {
+    with_thousands(count as f64, 0)
+}
+
 /// Returns a number with commas between groups of three digits.
 fn with_thousands(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());

@@ -14,7 +14,7 @@ const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = WIDTH - 24.0;
 const PANEL_HEIGHT: f64 = 180.0;
-const PANEL_GAP: f64 = 34.0;
+const PANEL_GAP: f64 = 40.0;
 const LANE_HEIGHT: f64 = 30.0;
 const TICK_HEIGHT: f64 = 11.0;
 const FAULT_ROW_HEIGHT: f64 = 16.0;
@@ -78,7 +78,7 @@ fn summary(trace: &Trace) -> String {
         (counts.erases, "erased sector", "erased sectors"),
     ] {
         if count > 0 {
-            parts.push(format!("{count} {}", if count == 1 { one } else { many }));
+            parts.push(format!("{} {}", axis::whole(count), if count == 1 { one } else { many }));
         }
     }
     parts.join(" \u{b7} ")
@@ -215,7 +215,7 @@ impl Plot {
         for lane in trace.topics.iter().take(TOPICS_MAX) {
             let count = lane.bins.count();
             let noun = if count == 1 { "message" } else { "messages" };
-            self.lane(&format!("{} \u{b7} {count} {noun}", lane.name), lane, MESSAGE_COLOR);
+            self.lane(&format!("{} \u{b7} {} {noun}", lane.name, axis::whole(count)), lane, MESSAGE_COLOR);
         }
         if let Some(rest) = trace.topics.len().checked_sub(TOPICS_MAX).filter(|&rest| rest > 0) {
             let label = format!("and {rest} more {}", if rest == 1 { "topic" } else { "topics" });

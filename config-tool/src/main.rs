@@ -1,2 +1,7 @@
 //! The `dunlin` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dunlin::cli::run(std::env::args_os())
+}

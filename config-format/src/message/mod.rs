@@ -43,8 +43,7 @@ pub const PROTOCOL_MAJOR: u8 = 1;
 /// Minor version of the protocol: grows with every added message or key.
 pub const PROTOCOL_MINOR: u8 = 0;
 
-/// Length of an image's hash in bytes.
-pub const HASH_SIZE: usize = 32;
+pub use crate::image::HASH_SIZE;
 
 /// A message: its place among the frames.
 pub trait Message {

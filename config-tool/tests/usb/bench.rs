@@ -4,14 +4,18 @@ use std::cell::RefCell;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::task::{Context, Waker};
+use std::thread;
 
-use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Task};
+use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Target, Task};
 use dunlin_agent::usb::{Begun, Event, Node, Probed, Pulled, Refused, serve};
 use dunlin_config_format::message::{self as m, Refusal, Value};
 use dunlin_twin::world::clock::{Clock, TimeSource};
 use dunlin_twin::world::serial_line::{Noise, SerialLine};
-use embassy_time::{Duration, Instant};
+use embassy_time::{Duration, Instant, Timer};
 
 /// A page's program and read-back.
 const PROGRAM: Duration = Duration::from_micros(900);
@@ -38,6 +42,9 @@ pub(crate) struct Flash {
 struct Board {
     flash: Rc<RefCell<Flash>>,
     boot_id: u32,
+    monitored: u8,
+    uptime_ms: u64,
+    line: SerialLine,
 }
 
 impl Node for Board {
@@ -141,38 +148,67 @@ impl Node for Board {
         Some(("fact", Value::Unsigned(index.into())))
     }
 
-    async fn read(&mut self, _: &m::ReadRequest<'_>) -> Result<u8, Refused> {
-        Err(Refusal::NoSuchSensor.into())
+    async fn read(&mut self, request: &m::ReadRequest<'_>) -> Result<u8, Refused> {
+        let is_known = request.sensor == Some("lux-1") || request.driver == Some(1);
+        if is_known { Ok(1) } else { Err(Refusal::NoSuchSensor.into()) }
     }
 
     fn read_item(&self, _: u8) -> Option<m::ReadItem<'_>> {
-        None
+        Some(m::ReadItem {
+            index: 0,
+            count: 1,
+            health: "ok",
+            name: Some("illuminance"),
+            raw: Some(284.1312),
+            filtered: Some(284.0),
+            unit: Some("lx"),
+        })
     }
 
-    async fn probe(&mut self, _: u8, _: u8) -> Result<Probed, Refused> {
-        Err(Refusal::PinsRefused.into())
+    async fn probe(&mut self, sda: u8, scl: u8) -> Result<Probed, Refused> {
+        if sda == scl {
+            return Err(Refusal::PinsRefused.into());
+        }
+        Ok(Probed { bus: m::bus::FREE, addresses: [0x29].into_iter().collect() })
     }
 
-    fn monitor(&mut self, _: u8) {}
+    fn monitor(&mut self, what: u8) {
+        self.monitored = what;
+    }
 
     async fn rollback(&mut self) -> Result<Option<u32>, Refused> {
         Err(Refusal::NothingToRollBack.into())
     }
 
     async fn erase(&mut self, _: u8) -> Result<(), Refused> {
+        self.flash.borrow_mut().stored = None;
         Ok(())
     }
 
     fn restart(&mut self) {}
 
-    fn accepts_rate(&self, _: u32) -> bool {
-        false
+    fn accepts_rate(&self, baud: u32) -> bool {
+        baud <= 921_600
     }
 
-    fn set_rate(&mut self, _: u32) {}
+    fn set_rate(&mut self, baud: u32) {
+        self.line.set_board_rate(baud);
+    }
 
     async fn event(&mut self) -> Event<'_> {
-        pending().await
+        if self.monitored & m::monitor::READINGS == 0 {
+            pending().await
+        }
+        Timer::after_millis(20).await;
+        self.uptime_ms += 20;
+        let uptime_ms = self.uptime_ms;
+        Event::Reading(m::ReadingEvent {
+            uptime_ms,
+            sensor: "lux-1",
+            name: "illuminance",
+            value: 284.1312,
+            unit: Some("lx"),
+        })
     }
 }
 
@@ -227,7 +263,8 @@ impl Bench {
 
     fn start(&mut self) {
         self.boots += 1;
-        let mut board = Board { flash: self.flash.clone(), boot_id: 1000 + self.boots };
+        let (flash, line) = (self.flash.clone(), self.line.clone());
+        let mut board = Board { flash, boot_id: 1000 + self.boots, monitored: 0, uptime_ms: 0, line };
         let (reader, writer) = self.line.board();
         self.server = Some(Box::pin(async move { serve(reader, writer, &mut board).await }));
     }
@@ -364,5 +401,39 @@ impl RealBoard {
         self.bench.poll_server();
         clock.block_for(Duration::from_micros(500));
         self.bench.line.advance(clock.now());
+    }
+}
+
+/// A board in a thread of its own until it is dropped.
+#[cfg(unix)]
+pub(crate) struct Running {
+    pub(crate) target: Target,
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+#[cfg(unix)]
+impl Running {
+    pub(crate) fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = mpsc::channel();
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            let mut board = RealBoard::start();
+            sender.send(board.path()).unwrap();
+            while !stopped.load(Ordering::Relaxed) {
+                board.step();
+            }
+        });
+        let target = Target::Port(receiver.recv().unwrap());
+        Running { target, stop, thread: Some(thread) }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }

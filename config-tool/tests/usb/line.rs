@@ -3,8 +3,9 @@
 
 use crate::bench::{Bench, package, push};
 use dunlin::device::{
-    Failure, HelloTask, InfoTask, Package, Progress, PullTask, PushOptions, PushTask, Pushed,
+    Ask, Failure, HelloTask, InfoTask, Package, Patience, Progress, PullTask, PushOptions, PushTask, Pushed,
 };
+use dunlin_config_format::message::RateRequest;
 use dunlin_twin::world::serial_line::Noise;
 use embassy_time::{Duration, Instant};
 use proptest::prelude::*;
@@ -77,6 +78,26 @@ fn many_replies_to_one_request_survive_noise() {
         let facts = bench.run(&mut InfoTask::new().unwrap());
         assert_eq!(facts.map(|facts| facts.len()), Ok(40), "seed {seed}");
     }
+}
+
+#[test]
+fn the_line_runs_faster_after_agreement_and_returns_without_proof() {
+    let mut bench = Bench::new(45, Noise::none());
+    let rate = |bench: &mut Bench, baud| {
+        let mut ask = Ask::new(&RateRequest { baud }, Patience::QUICK).unwrap();
+        bench.run(&mut ask)
+    };
+    assert!(rate(&mut bench, 4_000_000).is_err());
+    rate(&mut bench, 460_800).unwrap();
+    bench.line.set_host_rate(460_800);
+    let before = bench.clock.now();
+    assert_eq!(push(&mut bench, package(8192, 3)), Ok(Pushed::Confirmed));
+    // At 115,200 baud the bytes alone take 711 ms.
+    assert!((bench.clock.now() - before).as_millis() < 600);
+    // A host that does not follow hears from the board again at the usual speed, a second later.
+    rate(&mut bench, 921_600).unwrap();
+    bench.line.set_host_rate(115_200);
+    bench.run(&mut HelloTask::new().unwrap()).unwrap();
 }
 
 /// The goal is 1.15 times the time that the image's bytes alone take on the line. Erases are left out: they are the chip's,

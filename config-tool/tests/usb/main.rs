@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod bench;
+#[cfg(unix)]
+mod command;
 mod line;
 #[cfg(unix)]
 mod port;

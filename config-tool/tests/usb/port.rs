@@ -6,41 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::bench::RealBoard;
+use crate::bench::{RealBoard, Running};
 use dunlin::device::{
     Connection, Failure, HelloTask, InfoTask, LineError, PushOptions, PushTask, Pushed, SharedLine, Target,
 };
-
-/// A board in a thread of its own until it is dropped.
-struct Running {
-    target: Target,
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Running {
-    fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (sender, receiver) = mpsc::channel();
-        let stopped = stop.clone();
-        let thread = thread::spawn(move || {
-            let mut board = RealBoard::start();
-            sender.send(board.path()).unwrap();
-            while !stopped.load(Ordering::Relaxed) {
-                board.step();
-            }
-        });
-        let target = Target::Port(receiver.recv().unwrap());
-        Running { target, stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.take().map(thread::JoinHandle::join);
-    }
-}
 
 #[test]
 fn a_board_behind_a_port_answers_and_takes_a_push() {

@@ -1,0 +1,132 @@
+//! The command line: which verbs there are and how they are told. What a verb does is in its file under `command/`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::command::{Exit, erase, info, monitor, ports, probe, pull, push, read, restart, rollback};
+
+/// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
+const VERBS: &str = "\
+Board:
+  push       bring a configuration to a board and wait for the verdict
+  pull       read the running configuration's image from a board
+  info       tell who a board is and how it is
+  monitor    show readings, health and log lines as they come
+  read       measure a sensor now
+  probe      tell which addresses of an I2C bus answer
+  rollback   return to the configuration before
+  erase      erase what is stored on a board
+  restart    restart a board
+  ports      list serial ports, without opening any
+";
+
+/// Turns a TOML file into a sensor node.
+#[derive(Parser)]
+#[command(
+    name = "dunlin",
+    version,
+    about,
+    help_template = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\nOptions:\n{options}\n"
+)]
+#[command(after_help = VERBS, subcommand_required = false)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Push(push::Arguments),
+    Pull(pull::Arguments),
+    Info(info::Arguments),
+    Monitor(monitor::Arguments),
+    Read(read::Arguments),
+    Probe(probe::Arguments),
+    Rollback(rollback::Arguments),
+    Erase(erase::Arguments),
+    Restart(restart::Arguments),
+    Ports(ports::Arguments),
+}
+
+/// Runs the command line: the program's name and its arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed =
+        Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let result = match cli.verb {
+        None => {
+            welcome();
+            Ok(Exit::Done)
+        }
+        Some(Verb::Push(arguments)) => push::run(&arguments),
+        Some(Verb::Pull(arguments)) => pull::run(&arguments),
+        Some(Verb::Info(arguments)) => info::run(&arguments),
+        Some(Verb::Monitor(arguments)) => monitor::run(&arguments),
+        Some(Verb::Read(arguments)) => read::run(&arguments),
+        Some(Verb::Probe(arguments)) => probe::run(&arguments),
+        Some(Verb::Rollback(arguments)) => rollback::run(&arguments),
+        Some(Verb::Erase(arguments)) => erase::run(&arguments),
+        Some(Verb::Restart(arguments)) => restart::run(&arguments),
+        Some(Verb::Ports(arguments)) => ports::run(&arguments),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {}", error.text);
+            error.exit.into()
+        }
+    }
+}
+
+/// What `dunlin` alone says: at most 15 lines, no port opened.
+fn welcome() {
+    println!("Dunlin turns a TOML file into a sensor node on an ESP8266.\n");
+    let ports: Vec<String> =
+        crate::device::candidates().into_iter().filter(|p| p.is_usb).map(|p| p.port).collect();
+    if std::path::Path::new(command_file()).exists() {
+        println!("  here: {}", command_file());
+    }
+    if !ports.is_empty() {
+        println!("  here: {}", ports.join(", "));
+    }
+    println!("  next: dunlin push      bring the file to a board");
+    println!("        dunlin --help    every command");
+}
+
+fn command_file() -> &'static str {
+    crate::command::DEFAULT_FILE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_verbs_is_the_verbs() {
+        let listed: Vec<&str> =
+            VERBS.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+        let mut command = Cli::command();
+        command.build();
+        let verbs: Vec<&str> =
+            command.get_subcommands().map(clap::Command::get_name).filter(|name| *name != "help").collect();
+        for verb in &verbs {
+            assert!(listed.contains(verb), "`{verb}` is missing in the list of verbs");
+        }
+        for verb in listed {
+            assert!(verbs.contains(&verb), "`{verb}` is listed and does not exist");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

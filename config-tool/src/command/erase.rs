@@ -1,0 +1,46 @@
+//! `dunlin erase`: erases what is stored on a board.
+
+use std::io::{IsTerminal, Write};
+
+use dunlin_config_format::message::{EraseRequest, what};
+
+use super::{CommandError, Exit, LineArguments, Outcome};
+use crate::device::{Ask, Patience};
+
+/// Erase what is stored on a board: both configurations, and with --secrets the passwords as well
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    line: LineArguments,
+    /// Erase secrets (passwords, keys) as well
+    #[arg(long)]
+    secrets: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let (mut connection, hello) = arguments.line.meet(None)?;
+    let name = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
+    if !arguments.yes && !confirmed(&name)? {
+        println!("nothing is erased");
+        return Ok(Exit::Done);
+    }
+    let what = what::CONFIGURATIONS | if arguments.secrets { what::SECRETS } else { 0 };
+    connection.run(&mut Ask::new(&EraseRequest { what }, Patience::ERASE)?)?;
+    println!("`{name}` is erased: it waits for `dunlin push`");
+    Ok(Exit::Done)
+}
+
+fn confirmed(name: &str) -> Result<bool, CommandError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::new(Exit::Usage, "erasing can't be undone: add `--yes`"));
+    }
+    eprint!("erase everything that is stored on `{name}`? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,136 @@
+//! The verbs, one file each, and what they share: how they end, and how they reach a board.
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use crate::device::{Chosen, Connection, Hello, HelloTask, LineError, Target, Undecided, choose, folder};
+
+pub(crate) mod erase;
+pub(crate) mod info;
+pub(crate) mod monitor;
+pub(crate) mod ports;
+pub(crate) mod probe;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod read;
+pub(crate) mod restart;
+pub(crate) mod rollback;
+
+/// The file that a verb takes where none is named; `new` writes it.
+pub(crate) const DEFAULT_FILE: &str = "node.toml";
+
+/// How a command ends. The numbers are a promise to scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// The configuration is refused.
+    Refused,
+    /// The device or the line failed, or the configuration was rolled back.
+    Device,
+    /// The command line is wrong, or a person has to choose.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Device => 2,
+            Exit::Usage => 64,
+        })
+    }
+}
+
+/// Why a command failed: how it ends, and what is said.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    pub(crate) exit: Exit,
+    pub(crate) text: String,
+}
+
+impl CommandError {
+    pub(crate) fn new(exit: Exit, text: impl fmt::Display) -> Self {
+        CommandError { exit, text: text.to_string() }
+    }
+}
+
+impl From<LineError> for CommandError {
+    fn from(error: LineError) -> Self {
+        CommandError::new(Exit::Device, error)
+    }
+}
+
+impl From<crate::device::Failure> for CommandError {
+    fn from(failure: crate::device::Failure) -> Self {
+        CommandError::new(Exit::Device, failure)
+    }
+}
+
+/// What a command ends with.
+pub(crate) type Outcome = Result<Exit, CommandError>;
+
+/// Which board.
+#[derive(clap::Args, Debug)]
+pub(crate) struct LineArguments {
+    /// Serial port: /dev/ttyUSB0, COM5, tcp://HOST:PORT, or sim (a running simulation)
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<Target>,
+}
+
+impl LineArguments {
+    /// Opens the line: the one named, else the one that is clear. `device` is the name of the device that is wanted.
+    pub(crate) fn connect(&self, device: Option<&str>) -> Result<Connection, CommandError> {
+        let chosen = match choose(self.port.as_ref(), device) {
+            Ok(chosen) => chosen,
+            Err(undecided) => ask(&undecided).ok_or_else(|| {
+                let exit = if undecided == Undecided::None { Exit::Device } else { Exit::Usage };
+                CommandError::new(exit, undecided)
+            })?,
+        };
+        if let Some(because) = chosen.because {
+            eprintln!("port {} ({because})", chosen.target);
+        }
+        Ok(Connection::open(chosen.target)?)
+    }
+
+    /// Opens the line and asks who is there; remembers the port for the device.
+    pub(crate) fn meet(&self, device: Option<&str>) -> Result<(Connection, Hello), CommandError> {
+        let mut connection = self.connect(device)?;
+        let hello = connection.run(&mut HelloTask::new()?)?;
+        if let Some(name) = &hello.device {
+            folder::remember_port(name, &connection.target().to_string());
+        }
+        Ok((connection, hello))
+    }
+}
+
+/// Lets a person at a terminal choose a port.
+fn ask(undecided: &Undecided) -> Option<Chosen> {
+    let Undecided::Several(found) = undecided else { return None };
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    for (index, candidate) in found.iter().enumerate() {
+        eprintln!("  {}  {:<16} {}", index + 1, candidate.port, candidate.adapter);
+    }
+    eprint!("which port? ");
+    let _ = std::io::stderr().flush();
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).ok()?;
+    let index: usize = line.trim().parse().ok()?;
+    let target = found.get(index.checked_sub(1)?)?.port.parse().ok()?;
+    Some(Chosen { target, because: None })
+}
+
+/// A hash for people: its first eight digits.
+pub(crate) fn short(hash: &[u8]) -> String {
+    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A reading's value in JSON, with no more digits than it has: the shortest decimal of the 32-bit value.
+pub(crate) fn number(value: f32) -> serde_json::Value {
+    value.to_string().parse::<f64>().ok().map_or(serde_json::Value::Null, serde_json::Value::from)
+}

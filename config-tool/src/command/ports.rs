@@ -1,0 +1,24 @@
+//! `dunlin ports`: lists serial ports, without opening any.
+
+use super::{Exit, Outcome};
+use crate::device::{candidates, simulation_runs};
+
+/// List serial ports, without opening any
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {}
+
+/// Runs the command.
+pub(crate) fn run(_: &Arguments) -> Outcome {
+    let found = candidates();
+    for candidate in &found {
+        println!("{:<16} {}", candidate.port, candidate.adapter);
+    }
+    if simulation_runs() {
+        println!("{:<16} the simulation that is running", "sim");
+    } else if found.is_empty() {
+        println!(
+            "no serial port: plug a board in (a charging cable has no data lines), or start `dunlin simulate`"
+        );
+    }
+    Ok(Exit::Done)
+}

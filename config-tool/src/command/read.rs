@@ -1,0 +1,107 @@
+//! `dunlin read`: measures a sensor now, without touching its filters or its schedule.
+
+use dunlin_config_format::driver::Driver;
+use dunlin_config_format::message::ReadRequest;
+use serde_json::json;
+
+use super::{CommandError, Exit, LineArguments, Outcome, number};
+use crate::device::{Measurement, ReadTask};
+
+/// Measure a sensor now: one of the running configuration, or any chip by driver and pins
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    line: LineArguments,
+    /// Identifier of a sensor of the running configuration
+    #[arg(required_unless_present = "driver", conflicts_with = "driver")]
+    sensor: Option<String>,
+    /// Driver of a chip that no configuration names
+    #[arg(long)]
+    driver: Option<String>,
+    /// GPIO number of the data line, with --driver
+    #[arg(long, value_name = "GPIO", default_value_t = 4, requires = "driver")]
+    sda: u8,
+    /// GPIO number of the clock line, with --driver
+    #[arg(long, value_name = "GPIO", default_value_t = 5, requires = "driver")]
+    scl: u8,
+    /// Address on the bus, such as 0x29, with --driver
+    #[arg(long, value_parser = address, requires = "driver")]
+    address: Option<u8>,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+fn address(text: &str) -> Result<u8, String> {
+    let parsed =
+        text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u8::from_str_radix(digits, 16));
+    parsed
+        .ok()
+        .filter(|address| (0x08..=0x77).contains(address))
+        .ok_or_else(|| "write 0x08 to 0x77".to_owned())
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let driver = arguments.driver.as_deref().map(driver_named).transpose()?;
+    let (mut connection, _) = arguments.line.meet(None)?;
+    let request = ReadRequest {
+        sensor: arguments.sensor.as_deref(),
+        driver: driver.map(Driver::number),
+        sda: driver.map(|_| arguments.sda),
+        scl: driver.map(|_| arguments.scl),
+        address: arguments.address,
+    };
+    let measured = connection.run(&mut ReadTask::new(&request)?)?;
+    let name = arguments.sensor.as_deref().or(arguments.driver.as_deref()).unwrap_or_default();
+    if arguments.json {
+        println!("{}", as_json(name, &measured));
+    } else {
+        measured.iter().for_each(|item| println!("{}", line(name, item)));
+        if let Some(driver) = driver {
+            print!("{}", snippet(arguments, driver));
+        }
+    }
+    let is_well = measured.iter().all(|item| item.name.is_some() && item.health == "ok");
+    Ok(if is_well { Exit::Done } else { Exit::Device })
+}
+
+fn driver_named(name: &str) -> Result<Driver, CommandError> {
+    Driver::ALL.iter().copied().find(|driver| driver.info().name == name).ok_or_else(|| {
+        let names: Vec<&str> = Driver::ALL.iter().map(|driver| driver.info().name).collect();
+        CommandError::new(
+            Exit::Usage,
+            format!("there is no driver `{name}`; there are: {}", names.join(", ")),
+        )
+    })
+}
+
+fn line(sensor: &str, item: &Measurement) -> String {
+    let (Some(name), Some(raw)) = (&item.name, item.raw) else { return format!("{sensor}: {}", item.health) };
+    let unit = item.unit.as_deref().unwrap_or_default();
+    let filtered = match item.filtered {
+        Some(filtered) if filtered.to_bits() == raw.to_bits() => String::new(),
+        Some(filtered) => format!("  filtered {filtered} {unit}"),
+        None => "  filtered: dropped".to_owned(),
+    };
+    format!("{name:<16} {raw} {unit}{filtered}")
+}
+
+fn as_json(sensor: &str, measured: &[Measurement]) -> serde_json::Value {
+    let readings: Vec<_> = measured
+        .iter()
+        .filter(|item| item.name.is_some())
+        .map(|item| json!({ "name": item.name, "raw": item.raw.map(number), "filtered": item.filtered.map(number), "unit": item.unit }))
+        .collect();
+    let health = measured.first().map(|item| item.health.as_str());
+    json!({ "version": 1, "sensor": sensor, "health": health, "readings": readings })
+}
+
+/// The lines of TOML that would use the chip that was read.
+fn snippet(arguments: &Arguments, driver: Driver) -> String {
+    let (name, sda, scl) = (driver.info().name, arguments.sda, arguments.scl);
+    let address = arguments.address.map_or_else(String::new, |address| format!("address = {address:#04x}\n"));
+    format!(
+        "\n[i2c.main]\nsda = {sda}\nscl = {scl}\n\n[sensor.{name}-1]\ndriver  = \"{name}\"\n{address}period  = \"10s\"\n"
+    )
+}

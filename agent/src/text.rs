@@ -157,6 +157,17 @@ impl<'a> Object<'_, 'a> {
         self.text
     }
 
+    /// Starts a member whose key is `first.second`; both are identifiers.
+    pub fn compound_key(&mut self, first: &str, second: &str) -> &mut Text<'a> {
+        let text = self.key(first);
+        // Back before the quotation mark and the colon that end the key.
+        text.len = text.len.saturating_sub(2);
+        text.str(".");
+        text.str(second);
+        text.str("\":");
+        text
+    }
+
     /// Writes a string.
     pub fn string(&mut self, key: &str, value: &str) {
         self.key(key).quoted(value);

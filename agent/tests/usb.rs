@@ -69,7 +69,7 @@ impl Node for Scripted {
         }
     }
 
-    fn configuration(&self) -> m::HelloConfiguration<'_> {
+    fn configuration(&mut self) -> m::HelloConfiguration<'_> {
         m::HelloConfiguration {
             part: 9,
             boot_id: 9,
@@ -140,7 +140,7 @@ impl Node for Scripted {
         2
     }
 
-    fn info(&self, index: u16) -> Option<(&str, Value<'_>)> {
+    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
         [("uptime", Value::Unsigned(5)), ("link", Value::Text("up"))].get(usize::from(index)).copied()
     }
 

@@ -29,7 +29,7 @@ pub const REPORTS: usize = 64;
 /// Most readings in one report.
 pub const MEMBERS: usize = 16;
 /// Most readings of one driver.
-pub const READINGS: usize = 16;
+pub const READINGS: usize = 8;
 /// Most options of one sensor.
 pub const OPTIONS: usize = 8;
 /// Most filters in one chain.

@@ -8,5 +8,5 @@ mod server;
 mod transfer;
 
 pub use node::{Begun, Event, Node, Probed, Pulled, Refused};
-pub use server::serve;
+pub use server::{USUAL_RATE, serve};
 pub use transfer::PAGE_SIZE;

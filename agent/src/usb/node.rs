@@ -74,7 +74,7 @@ pub trait Node {
     fn board(&self) -> HelloBoard<'_>;
 
     /// Returns what HELLO tells of the stored and the running configuration. Part and boot id are filled in by the server.
-    fn configuration(&self) -> HelloConfiguration<'_>;
+    fn configuration(&mut self) -> HelloConfiguration<'_>;
 
     /// Returns what became of an image.
     fn verdict(&self, request: &VerdictRequest) -> VerdictReply;
@@ -113,7 +113,7 @@ pub trait Node {
 
     /// Returns the name and the value of a fact, `index` below [`info_count`](Node::info_count). Name and text together have
     /// at most 200 bytes.
-    fn info(&self, index: u16) -> Option<(&str, Value<'_>)>;
+    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)>;
 
     /// Measures afresh and keeps the result for [`read_item`](Node::read_item); returns how many items there are.
     fn read(&mut self, request: &ReadRequest<'_>) -> impl Future<Output = Result<u8, Refused>>;

@@ -21,7 +21,7 @@ use super::{Begun, Event, Node, Refused};
 const WINDOW: u8 = 2;
 
 /// The line's speed at every start, in bits per second.
-const USUAL_RATE: u32 = 115_200;
+pub const USUAL_RATE: u32 = 115_200;
 
 /// How long after a change of speed a whole frame must arrive.
 const RATE_PROOF: Duration = Duration::from_secs(1);
@@ -174,7 +174,7 @@ impl<W: Write> Session<W> {
         Ok(())
     }
 
-    async fn hello<N: Node>(&mut self, frame: &Frame<'_>, node: &N) -> Result<(), Refused> {
+    async fn hello<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         decode::<HelloRequest>(frame)?;
         let board = HelloBoard { part: 0, major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR, ..node.board() };
         self.reply(frame, &board).await;
@@ -250,7 +250,7 @@ impl<W: Write> Session<W> {
         Ok(())
     }
 
-    async fn info<N: Node>(&mut self, frame: &Frame<'_>, node: &N) -> Result<(), Refused> {
+    async fn info<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         decode::<InfoRequest>(frame)?;
         let count = node.info_count();
         for index in 0..count {

@@ -1,0 +1,321 @@
+//! The agent: one future that runs a node from start to restart.
+
+use core::cell::{Cell, RefCell};
+use core::pin::pin;
+
+use dunlin_config_format::Reason;
+use dunlin_config_format::config::{Config, Mqtt};
+use embassy_futures::select::{Either, select, select3};
+use embassy_time::{Duration, Instant, Timer, with_timeout};
+
+use crate::event::{Event, Log};
+use crate::host::HostDoor;
+use crate::network::Network;
+use crate::node::{Boot, Change, Node, Running, SampleCounts, Shared};
+use crate::platform::{Parts, Platform, ResetCause, System};
+use crate::sampler::{Output, Sampler};
+use crate::sensor::Facts;
+use crate::store::{Loaded, Store};
+use crate::supervisor::{self, Board};
+use crate::topic::Topics;
+use crate::uplink::{self, Uplink};
+use crate::usb;
+
+/// How long a configuration that is replaced may take to send what is left.
+const DRAIN: Duration = Duration::from_millis(200);
+/// Marks the words that outlive a reset as the agent's.
+const RETAINED_MAGIC: u32 = u32::from_le_bytes(*b"DNLR");
+
+/// Why the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The board is to be restarted.
+    Restart,
+}
+
+/// Memory of the agent that does not live in its future.
+#[derive(Default)]
+pub struct Memory {
+    uplink: uplink::Memory,
+}
+
+impl Memory {
+    /// Returns unused memory.
+    pub const fn new() -> Self {
+        Memory { uplink: uplink::Memory::new() }
+    }
+}
+
+/// Runs a node: serves the host, runs the stored configuration, watches over it.
+///
+/// The board polls the future beside the [`Runner`](crate::network::Runner) of `network`, each with a waker of its own.
+///
+/// # Cancellation Safety
+/// Dropping the future is a power cut: what is stored stays, what is in memory is lost.
+pub async fn run<P: Platform>(board: P, network: Network<'_>, memory: &mut Memory) -> Exit {
+    let Parts { flash, serial_reader, serial_writer, i2c, mut system } = board.split();
+    let boot = Boot { id: system.entropy() as u32, chip_id: system.chip_id(), cause: system.reset_cause() };
+    let node: Node<P> = Node {
+        shared: Shared::new(boot),
+        store: RefCell::new(Store::new(flash)),
+        i2c: RefCell::new(i2c),
+        system: RefCell::new(system),
+    };
+    node.shared.events.log(Log::Booted);
+    let mut door = HostDoor::new(&node);
+    let host = usb::serve(serial_reader, serial_writer, &mut door);
+    match select(host, configurations(&node, network, memory)).await {
+        Either::First(never) => never,
+        Either::Second(exit) => exit,
+    }
+}
+
+/// Runs one configuration after the other.
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "everyone else borrows the body to read, and it is replaced only here, when nothing runs"
+)]
+async fn configurations<P: Platform>(node: &Node<P>, network: Network<'_>, memory: &mut Memory) -> Exit {
+    let shared = &node.shared;
+    let mut link = None;
+    let mut evidence = evidence(node);
+    loop {
+        let loaded = {
+            let mut body = shared.body.borrow_mut();
+            let loaded = node.store.borrow_mut().load(&mut body.bytes);
+            body.len = loaded.map_or(0, |loaded| loaded.body_len);
+            loaded
+        };
+        if let (Some(loaded), Some((generation, reason))) = (loaded, evidence.take())
+            && loaded.generation == generation
+            && !loaded.confirmed
+        {
+            // The start before ended in a crash of this very configuration: an attempt has failed.
+            node.attempt_failed(generation, reason);
+            continue;
+        }
+        shared.running.set(start(node, loaded));
+        let body = shared.body.borrow();
+        let config = body.bytes.get(..body.len).and_then(|bytes| Config::decode(bytes).ok());
+        let change = match &config {
+            Some(config) => {
+                if link != Some(config.link) {
+                    network.configure(config.link);
+                    link = Some(config.link);
+                }
+                run_configuration(node, network, config, memory).await
+            }
+            None => safe_mode(node).await,
+        };
+        if change == Change::Restart {
+            return Exit::Restart;
+        }
+    }
+}
+
+/// Returns the generation that ran when the board crashed, and how it crashed.
+fn evidence<P: Platform>(node: &Node<P>) -> Option<(u32, Reason)> {
+    let [magic, generation, ..] = node.system.borrow().retained();
+    let reason = match node.shared.boot.cause {
+        ResetCause::Watchdog => Reason::Watchdog,
+        ResetCause::Panic => Reason::Panic,
+        ResetCause::PowerOn | ResetCause::External | ResetCause::Software => return None,
+    };
+    (magic == RETAINED_MAGIC).then_some((generation, reason))
+}
+
+/// Prepares what the parts share for the configuration that was loaded.
+fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
+    let shared = &node.shared;
+    shared.obstacle.set(None);
+    shared.born.set(false);
+    shared.sampled.set(false);
+    shared.outbox.borrow_mut().clear();
+    let Some(loaded) = loaded else {
+        shared.events.log(Log::SafeMode);
+        return Running::default();
+    };
+    let mut confirmed = loaded.confirmed;
+    if !confirmed && shared.confirm_next.take() == Some(loaded.generation) {
+        // A person at the bench vouches for it.
+        confirmed = node.store.borrow_mut().confirm().is_ok();
+    }
+    shared.events.log(Log::Started { generation: loaded.generation, confirmed });
+    let mut words = node.system.borrow().retained();
+    let [magic, generation, ..] = &mut words;
+    (*magic, *generation) = (RETAINED_MAGIC, loaded.generation);
+    node.system.borrow_mut().retain(words);
+    let now = Instant::now();
+    Running {
+        generation: loaded.generation,
+        hash: loaded.hash,
+        confirmed,
+        attempts: loaded.attempts,
+        started: Some(now),
+        has_fallback: loaded.has_fallback,
+        rolled_back: node.store.borrow_mut().given_up(),
+    }
+}
+
+/// Runs a configuration until it is replaced or the board is to be restarted.
+async fn run_configuration<P: Platform>(
+    node: &Node<P>,
+    network: Network<'_>,
+    config: &Config<'_>,
+    memory: &mut Memory,
+) -> Change {
+    let shared = &node.shared;
+    let topics = Topics::new(config);
+    let secret =
+        config.mqtt.has_password.then(|| node.store.borrow_mut().secret(Mqtt::PASSWORD_SECRET)).flatten();
+    let secret = secret.unwrap_or_default();
+    let uplink = Uplink {
+        config,
+        topics: &topics,
+        shared,
+        network,
+        password: secret.expose(),
+        leaving: Cell::new(false),
+    };
+    let seed = node.system.borrow_mut().entropy();
+    let mut session = pin!(uplink.run(&mut memory.uplink, seed));
+    let confirm_within = Duration::from_secs(config.mqtt.confirm_within_s.0.into());
+    let others =
+        select3(sample(node, config), supervisor::run(shared, node, confirm_within), shared.change.wait());
+    let change = {
+        let mut others = pin!(others);
+        let first = match select(session.as_mut(), others.as_mut()).await {
+            Either::First(()) => others.await,
+            Either::Second(first) => first,
+        };
+        match first {
+            embassy_futures::select::Either3::Third(change) => change,
+            // Neither the sampler nor the supervisor ends but for a change.
+            _ => shared.change.wait().await,
+        }
+    };
+    shared.promises.sampler.set(Instant::MAX);
+    uplink.leaving.set(true);
+    shared.uplink.signal(());
+    let _ = with_timeout(DRAIN, session).await;
+    shared.promises.uplink.set(Instant::MAX);
+    change
+}
+
+/// Waits for a configuration: nothing that is stored can be run.
+async fn safe_mode<P: Platform>(node: &Node<P>) -> Change {
+    loop {
+        node.feed_watchdog();
+        if let Ok(change) = with_timeout(supervisor::ROUND, node.shared.change.wait()).await {
+            return change;
+        }
+    }
+}
+
+/// Steps the sampler for ever.
+async fn sample<P: Platform>(node: &Node<P>, config: &Config<'_>) {
+    let shared = &node.shared;
+    let mut sampler = Sampler::new(config, Instant::now());
+    loop {
+        let next = sampler.next().unwrap_or(Instant::MAX);
+        shared.promises.sampler.set(next);
+        if next > Instant::now() {
+            select(Timer::at(next), shared.sampler.wait()).await;
+        }
+        let now = Instant::now();
+        if let Some((_, sensor)) = shared.measurement.asked() {
+            sampler.measure(sensor, now);
+        }
+        let facts = facts(node, &sampler);
+        sampler.step(config, &mut *node.i2c.borrow_mut(), &facts, now, &mut |output| {
+            take(shared, config, output)
+        });
+        shared.samples.set(SampleCounts {
+            faults: sampler.faults,
+            lateness_p99_ms: sampler.lateness.p99_ms(),
+            lateness_ms: sampler.lateness.longest_ms,
+            missed: sampler.lateness.missed,
+        });
+        if !shared.sampled.get() && sampler.has_sampled_all() {
+            shared.sampled.set(true);
+            shared.supervisor.signal(());
+        }
+    }
+}
+
+/// Passes on what comes out of the sampler.
+fn take(shared: &Shared, config: &Config<'_>, output: Output<'_>) {
+    match output {
+        Output::Sample { sensor, passed, .. } => {
+            for (reading, value) in passed.iter().enumerate().filter(|(_, value)| value.is_finite()) {
+                let reading = u8::try_from(reading).unwrap_or(u8::MAX);
+                shared.events.add(Event::Reading { sensor, reading, value: *value });
+            }
+        }
+        Output::Health { sensor, health } => {
+            shared.health.borrow_mut().set(sensor.into(), health);
+            shared.events.add(Event::Health { sensor, health });
+            shared.uplink.signal(());
+        }
+        Output::Message { report, seq, at, values } => {
+            let qos = config.reports.get(report.into()).map(|report| report.qos).unwrap_or_default();
+            let record = shared.snapshots.borrow_mut().record(report, seq, at, values);
+            shared.outbox.borrow_mut().push(record, qos);
+            shared.uplink.signal(());
+        }
+        Output::Measured(measured) => {
+            if let Some((asker, sensor)) = shared.measurement.asked()
+                && sensor == measured.sensor
+            {
+                shared.measurement.answer(asker, measured);
+                shared.measured.signal(());
+                shared.uplink.signal(());
+            }
+        }
+    }
+}
+
+/// What the node knows of itself, for its internal readings.
+fn facts<P: Platform>(node: &Node<P>, sampler: &Sampler) -> Facts {
+    let counters = &node.shared.counters;
+    let stack = node.system.borrow().stack();
+    Facts {
+        uptime_ms: Instant::now().as_millis(),
+        published: counters.published.get(),
+        dropped: node.shared.outbox.borrow().dropped(),
+        faults: sampler.faults,
+        connections: counters.connections.get(),
+        lateness_ms: sampler.lateness.longest_ms,
+        stack_free: stack.map(|(used, size)| size.saturating_sub(used)),
+    }
+}
+
+impl<P: Platform> Board for Node<P> {
+    fn feed_watchdog(&self) {
+        self.system.borrow_mut().feed_watchdog();
+    }
+
+    fn confirm(&self) {
+        let mut running = self.shared.running.get();
+        if self.store.borrow_mut().confirm().is_err() {
+            return self.shared.events.log(Log::FlashFault);
+        }
+        running.confirmed = true;
+        self.shared.running.set(running);
+        self.shared.birth_due.set(true);
+        self.shared.events.log(Log::Confirmed { generation: running.generation });
+    }
+
+    fn record_attempt(&self, reason: Reason) {
+        self.attempt_failed(self.shared.running.get().generation, reason);
+    }
+}
+
+impl<P: Platform> Node<P> {
+    fn attempt_failed(&self, generation: u32, reason: Reason) {
+        if self.store.borrow_mut().record_attempt(reason).is_err() {
+            self.shared.events.log(Log::FlashFault);
+        }
+        self.shared.events.log(Log::AttemptFailed { generation, reason });
+    }
+}

@@ -1,0 +1,387 @@
+//! Samples the sensors on time, runs the filters, and makes records of the reports. Plain data, stepped with a time: it
+//! neither waits nor knows where its records go.
+
+use dunlin_config_format::config::{Config, Report, Sensor as Settings};
+use dunlin_config_format::limits::{FILTER_WORDS, MEMBERS, REPORTS, SENSORS};
+use embassy_time::{Duration, Instant};
+
+use crate::filter;
+use crate::platform::{I2cMaster, I2cPins};
+use crate::schedule::{Lateness, Schedule};
+use crate::sensor::{Facts, Health, NO_READINGS, Progress, Readings, Sensor};
+
+/// What comes out of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Output<'o> {
+    /// A sample was good: what the sensor gave, and what the filters of its readings let pass.
+    Sample {
+        /// Index of the sensor.
+        sensor: u8,
+        /// What the sensor gave.
+        raw: &'o Readings,
+        /// What the filters let pass.
+        passed: &'o Readings,
+    },
+    /// A sensor's health changed.
+    Health {
+        /// Index of the sensor.
+        sensor: u8,
+        /// Its health now.
+        health: Health,
+    },
+    /// A report has a message; its values in the order of its members.
+    Message {
+        /// Index of the report.
+        report: u8,
+        /// Counts the messages of the report, from 0.
+        seq: u32,
+        /// When the values were taken.
+        at: Instant,
+        /// The values; one that is not a number is missing.
+        values: &'o [f32],
+    },
+    /// The measurement that was asked for.
+    Measured(Measured),
+}
+
+/// A measurement outside the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Index of the sensor.
+    pub sensor: u8,
+    /// Its health after the measurement.
+    pub health: Health,
+    /// What the sensor gave.
+    pub raw: Readings,
+    /// What the filters of its readings would let pass now.
+    pub filtered: Readings,
+}
+
+/// A sensor's place in the sampler.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    state: Sensor,
+    schedule: Schedule,
+    activity: Activity,
+    /// None until the first sample is done.
+    health: Option<Health>,
+    /// The newest value of each reading that passed its filters; none while the sensor is faulty.
+    newest: Readings,
+}
+
+/// What a sensor is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    Resting,
+    /// A sample is under way: for the schedule, for a request, or for both.
+    Sampling {
+        wake_at: Instant,
+        scheduled: bool,
+        requested: bool,
+    },
+}
+
+/// The sampler of one configuration. About 6 KiB: 32 sensors, 64 reports, and the memory of the filters.
+#[derive(Debug)]
+pub struct Sampler {
+    places: heapless::Vec<Place, SENSORS>,
+    reports: heapless::Vec<Option<Schedule>, REPORTS>,
+    sequence: [u32; REPORTS],
+    filters: [u32; FILTER_WORDS],
+    /// Samples that failed.
+    pub faults: u32,
+    /// How late samples were.
+    pub lateness: Lateness,
+}
+
+impl Sampler {
+    /// Returns a sampler whose first samples are due at `start`.
+    pub fn new(config: &Config<'_>, start: Instant) -> Self {
+        let schedule = |ms: u32| Schedule::new(start, Duration::from_millis(ms.into()));
+        let place = |sensor: Settings<'_>| Place {
+            state: Sensor::new(sensor.driver),
+            schedule: schedule(sensor.period_ms),
+            activity: Activity::Resting,
+            health: None,
+            newest: NO_READINGS,
+        };
+        // A message of several sensors waits until each can have been sampled once.
+        let settled = |report: &Report<'_>| {
+            let conversion = |member: dunlin_config_format::config::Member| {
+                let sensor = config.sensors.get(usize::from(member.sensor))?;
+                Some(sensor.driver.conversion_ms(|key| sensor.option(key)))
+            };
+            report.members.iter().filter_map(conversion).max().unwrap_or(0)
+        };
+        let report = |report: Report<'_>| {
+            let every_ms = report.every_ms?;
+            let first = start + Duration::from_millis(settled(&report).into());
+            Some(Schedule::new(first, Duration::from_millis(every_ms.into())))
+        };
+        Sampler {
+            places: config.sensors.iter().map(place).collect(),
+            reports: config.reports.iter().map(report).collect(),
+            sequence: [0; REPORTS],
+            filters: [0; FILTER_WORDS],
+            faults: 0,
+            lateness: Lateness::new(),
+        }
+    }
+
+    /// Returns when to step next; none where nothing is to be done.
+    pub fn next(&self) -> Option<Instant> {
+        let sensors = self.places.iter().map(|place| match place.activity {
+            Activity::Resting => place.schedule.next(),
+            Activity::Sampling { wake_at, .. } => wake_at,
+        });
+        sensors.chain(self.reports.iter().flatten().map(Schedule::next)).min()
+    }
+
+    /// Returns whether every sensor has been sampled once.
+    pub fn has_sampled_all(&self) -> bool {
+        self.places.iter().all(|place| place.health.is_some())
+    }
+
+    /// Asks for a measurement outside the schedule. A sample under way serves it too.
+    pub fn measure(&mut self, sensor: u8, now: Instant) {
+        let Some(place) = self.places.get_mut(usize::from(sensor)) else { return };
+        place.activity = match place.activity {
+            Activity::Resting => Activity::Sampling { wake_at: now, scheduled: false, requested: true },
+            Activity::Sampling { wake_at, scheduled, .. } => {
+                Activity::Sampling { wake_at, scheduled, requested: true }
+            }
+        };
+    }
+
+    /// Does what is due at `now` and tells `sink` what comes out.
+    pub fn step(
+        &mut self,
+        config: &Config<'_>,
+        i2c: &mut impl I2cMaster,
+        facts: &Facts,
+        now: Instant,
+        sink: &mut impl FnMut(Output<'_>),
+    ) {
+        let mut words_before = 0;
+        for (index, settings) in config.sensors.iter().enumerate() {
+            let words = sensor_words(&settings);
+            if self.begin(index, now) {
+                self.advance(index, words_before, config, &settings, i2c, facts, sink);
+            }
+            words_before += words;
+        }
+        for (index, report) in config.reports.iter().enumerate() {
+            let Some(Some(schedule)) = self.reports.get_mut(index) else { continue };
+            if schedule.next() <= now {
+                schedule.take(now);
+                self.send(index, &report, now, sink);
+            }
+        }
+    }
+
+    /// Returns whether the sensor has something to do at `now`; starts the sample that is due.
+    fn begin(&mut self, index: usize, now: Instant) -> bool {
+        let Some(place) = self.places.get_mut(index) else { return false };
+        if place.schedule.next() <= now {
+            let (late, missed) = place.schedule.take(now);
+            self.lateness.count(late, missed);
+            place.activity = match place.activity {
+                Activity::Resting => Activity::Sampling { wake_at: now, scheduled: true, requested: false },
+                // A request came first: its sample is the scheduled one as well.
+                Activity::Sampling { wake_at, requested, .. } => {
+                    Activity::Sampling { wake_at, scheduled: true, requested }
+                }
+            };
+        }
+        matches!(place.activity, Activity::Sampling { wake_at, .. } if wake_at <= now)
+    }
+
+    /// Goes on with the sample under way.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site; a struct would only name the same seven things"
+    )]
+    fn advance(
+        &mut self,
+        index: usize,
+        words_before: usize,
+        config: &Config<'_>,
+        settings: &Settings<'_>,
+        i2c: &mut impl I2cMaster,
+        facts: &Facts,
+        sink: &mut impl FnMut(Output<'_>),
+    ) {
+        let Some(place) = self.places.get_mut(index) else { return };
+        let pins = config.bus_of(settings).map(|bus| I2cPins {
+            sda: bus.sda,
+            scl: bus.scl,
+            frequency_hz: bus.frequency_hz.0,
+        });
+        // What precedes took its time on the bus: the conversion starts now.
+        let now = Instant::now();
+        let progress = place.state.step(settings, pins.map(|pins| i2c.bus(pins)), facts, now);
+        let Activity::Sampling { scheduled, requested, .. } = place.activity else { return };
+        let result = match progress {
+            Progress::Wait(wake_at) => {
+                place.activity = Activity::Sampling { wake_at, scheduled, requested };
+                return;
+            }
+            Progress::Done(readings) => Ok(readings),
+            Progress::Failed(health) => Err(health),
+        };
+        place.activity = Activity::Resting;
+        let sensor = u8::try_from(index).unwrap_or(u8::MAX);
+        if requested {
+            let raw = result.unwrap_or(NO_READINGS);
+            let filtered = self.peek(words_before, settings, &raw, now);
+            let health = result.err().unwrap_or(Health::Ok);
+            sink(Output::Measured(Measured { sensor, health, raw, filtered }));
+        }
+        if scheduled {
+            self.take(index, words_before, config, settings, result, now, sink);
+        }
+    }
+
+    /// Takes the result of a scheduled sample: health, filters, reports.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site; a struct would only name the same seven things"
+    )]
+    fn take(
+        &mut self,
+        index: usize,
+        words_before: usize,
+        config: &Config<'_>,
+        settings: &Settings<'_>,
+        result: Result<Readings, Health>,
+        now: Instant,
+        sink: &mut impl FnMut(Output<'_>),
+    ) {
+        let sensor = u8::try_from(index).unwrap_or(u8::MAX);
+        let words = words_before..words_before + sensor_words(settings);
+        let health = result.err().unwrap_or(Health::Ok);
+        let Some(place) = self.places.get_mut(index) else { return };
+        if place.health != Some(health) {
+            place.health = Some(health);
+            sink(Output::Health { sensor, health });
+        }
+        let Ok(raw) = result else {
+            self.faults = self.faults.saturating_add(1);
+            place.newest = NO_READINGS;
+            filter::clear(self.filters.get_mut(words).unwrap_or_default());
+            self.clear_reports(config, sensor);
+            return;
+        };
+        let mut passed = NO_READINGS;
+        let mut rest = self.filters.get_mut(words).unwrap_or_default();
+        for (number, (value, out)) in raw.iter().zip(&mut passed).enumerate() {
+            let chain = settings.filters(u8::try_from(number).unwrap_or(u8::MAX));
+            let (own, others) = rest.split_at_mut_checked(filter::words(&chain)).unwrap_or_default();
+            rest = others;
+            if value.is_finite() {
+                *out = filter::step(&chain, own, *value, now).unwrap_or(f32::NAN);
+            }
+        }
+        for (newest, passed) in place.newest.iter_mut().zip(passed) {
+            if passed.is_finite() {
+                *newest = passed;
+            }
+        }
+        sink(Output::Sample { sensor, raw: &raw, passed: &passed });
+        for (report_index, report) in config.reports.iter().enumerate() {
+            let is_of_sensor = report.members.iter().any(|member| member.sensor == sensor);
+            if is_of_sensor && report.every_ms.is_none() {
+                self.report(report_index, config, &report, &passed, now, sink);
+            }
+        }
+    }
+
+    /// Makes the message of a report that follows the samples of one sensor.
+    fn report(
+        &mut self,
+        index: usize,
+        config: &Config<'_>,
+        report: &Report<'_>,
+        passed: &Readings,
+        now: Instant,
+        sink: &mut impl FnMut(Output<'_>),
+    ) {
+        let value_of = |reading: u8| passed.get(usize::from(reading)).copied().unwrap_or(f32::NAN);
+        if report.members.len() > 1 {
+            let any = report.members.iter().any(|member| value_of(member.reading).is_finite());
+            if any {
+                self.send(index, report, now, sink);
+            }
+            return;
+        }
+        let Some(member) = report.members.get(0) else { return };
+        let value = value_of(member.reading);
+        if !value.is_finite() {
+            return;
+        }
+        let state = self.filters.get_mut(report_words(config, index)).unwrap_or_default();
+        if let Some(value) = filter::step(&report.filters, state, value, now) {
+            self.message(index, now, &[value], sink);
+        }
+    }
+
+    /// Sends the newest values of a report's members.
+    fn send(&mut self, index: usize, report: &Report<'_>, now: Instant, sink: &mut impl FnMut(Output<'_>)) {
+        let mut values = [f32::NAN; MEMBERS];
+        for (value, member) in values.iter_mut().zip(report.members.iter()) {
+            let place = self.places.get(usize::from(member.sensor));
+            let newest = place.and_then(|place| place.newest.get(usize::from(member.reading)));
+            *value = newest.copied().unwrap_or(f32::NAN);
+        }
+        let values = values.get(..report.members.len()).unwrap_or_default();
+        // A report of one reading sends values; there is no message without one.
+        if values.len() > 1 || values.iter().any(|value| value.is_finite()) {
+            self.message(index, now, values, sink);
+        }
+    }
+
+    fn message(&mut self, index: usize, at: Instant, values: &[f32], sink: &mut impl FnMut(Output<'_>)) {
+        let Some(sequence) = self.sequence.get_mut(index) else { return };
+        let seq = *sequence;
+        *sequence = sequence.wrapping_add(1);
+        sink(Output::Message { report: u8::try_from(index).unwrap_or(u8::MAX), seq, at, values });
+    }
+
+    /// Returns what the filters would let pass, without touching their state.
+    fn peek(&self, words_before: usize, settings: &Settings<'_>, raw: &Readings, now: Instant) -> Readings {
+        let mut filtered = NO_READINGS;
+        let mut at = words_before;
+        for (number, (value, out)) in raw.iter().zip(&mut filtered).enumerate() {
+            let chain = settings.filters(u8::try_from(number).unwrap_or(u8::MAX));
+            let words = at..at + filter::words(&chain);
+            at = words.end;
+            if value.is_finite() {
+                let state = self.filters.get(words).unwrap_or_default();
+                *out = filter::peek(&chain, state, *value, now).unwrap_or(f32::NAN);
+            }
+        }
+        filtered
+    }
+
+    /// Clears the filters of reports that have a reading of `sensor`: the first good value goes out.
+    fn clear_reports(&mut self, config: &Config<'_>, sensor: u8) {
+        for (index, report) in config.reports.iter().enumerate() {
+            if report.members.iter().any(|member| member.sensor == sensor) {
+                filter::clear(self.filters.get_mut(report_words(config, index)).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// The words of the chains of a sensor's readings.
+fn sensor_words(settings: &Settings<'_>) -> usize {
+    settings.readings.iter().map(|reading| filter::words(&reading.filters)).sum()
+}
+
+/// The place of a report's chain in the arena: behind the chains of all sensors and of the reports before it.
+fn report_words(config: &Config<'_>, index: usize) -> core::ops::Range<usize> {
+    let of_sensors: usize = config.sensors.iter().map(|sensor| sensor_words(&sensor)).sum();
+    let before: usize = config.reports.iter().take(index).map(|report| filter::words(&report.filters)).sum();
+    let own = config.reports.get(index).map_or(0, |report| filter::words(&report.filters));
+    of_sensors + before..of_sensors + before + own
+}

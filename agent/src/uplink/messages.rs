@@ -1,0 +1,150 @@
+//! What a node says of itself: birth, health, statistics, and answers to requests. Flat JSON, as `interfaces` of the
+//! documentation lists it.
+
+use core::net::Ipv4Addr;
+
+use dunlin_config_format::config::Config;
+use embassy_time::Instant;
+use minimq::ToPayload;
+
+use super::Uplink;
+use super::request::Request;
+use crate::node::{Asker, Shared};
+use crate::payload::{self, Record};
+use crate::platform::ResetCause;
+use crate::sensor::Readings;
+use crate::text::{Overflow, Text};
+
+/// A message, rendered straight into its packet.
+pub(super) enum Message<'m> {
+    /// Text as it is.
+    Text(&'m str),
+    /// A record of a report.
+    Record(&'m Record),
+    /// The birth message.
+    Birth(Option<Ipv4Addr>),
+    /// Statistics.
+    Stats,
+    /// The answer to a request.
+    Reply(&'m Request),
+}
+
+/// A message and what it is rendered from.
+pub(super) struct Rendered<'u, 'c, 'm> {
+    pub(super) uplink: &'u Uplink<'c>,
+    pub(super) message: Message<'m>,
+}
+
+impl ToPayload for Rendered<'_, '_, '_> {
+    type Error = Overflow;
+
+    fn serialize(self, buffer: &mut [u8]) -> Result<usize, Overflow> {
+        let Uplink { config, shared, .. } = self.uplink;
+        let mut text = Text::new(buffer);
+        match self.message {
+            Message::Text(string) => text.str(string),
+            Message::Record(record) => {
+                let report = config.reports.get(usize::from(record.report)).ok_or(Overflow)?;
+                let snapshots = shared.snapshots.borrow();
+                let values = snapshots.values(record).ok_or(Overflow)?;
+                payload::render(&mut text, config, &report, record, values);
+            }
+            Message::Birth(address) => birth(&mut text, config, shared, address),
+            Message::Stats => stats(&mut text, shared, Instant::now()),
+            Message::Reply(request) => request.answer(&mut text, self.uplink),
+        }
+        text.finish()
+    }
+}
+
+/// Version of the JSON of birth messages.
+const SCHEMA: u32 = 1;
+
+/// Writes the birth message: who the node is and what it runs.
+pub(crate) fn birth(text: &mut Text<'_>, config: &Config<'_>, shared: &Shared, address: Option<Ipv4Addr>) {
+    let running = shared.running.get();
+    text.object(|object| {
+        object.integer("schema", SCHEMA);
+        object.string("device", config.device.name);
+        object.string("label", config.device.label.unwrap_or(config.device.name));
+        object.hex("chip", &shared.boot.chip_id.to_be_bytes());
+        object.string("firmware", env!("CARGO_PKG_VERSION"));
+        object.hex("hash", &running.hash);
+        object.integer("generation", running.generation);
+        object.string("state", if running.confirmed { "confirmed" } else { "trial" });
+        object.integer("boot", shared.boot.id);
+        object.string("reset", reset_name(shared.boot.cause));
+        match running.rolled_back {
+            None => object.null("rollback"),
+            Some((generation, reason)) => object.key("rollback").object(|rollback| {
+                rollback.integer("generation", generation);
+                rollback.string("reason", reason.map_or("unknown", |reason| reason.name()));
+            }),
+        }
+        object.string("link", "usb");
+        match address {
+            None => object.null("address"),
+            Some(address) => {
+                let text = object.key("address");
+                text.str("\"");
+                for (index, octet) in address.octets().into_iter().enumerate() {
+                    text.str(if index > 0 { "." } else { "" });
+                    text.integer(octet.into());
+                }
+                text.str("\"");
+            }
+        }
+        object.strings("sensors", config.sensors.iter().map(|sensor| sensor.id));
+    });
+}
+
+/// Writes the statistics since start.
+pub(crate) fn stats(text: &mut Text<'_>, shared: &Shared, now: Instant) {
+    let counters = &shared.counters;
+    let outbox = shared.outbox.borrow();
+    let samples = shared.samples.get();
+    text.object(|object| {
+        object.key("uptime").thousandths(now.as_millis());
+        object.integer("published", counters.published.get());
+        object.integer("refused", counters.refused.get());
+        object.integer("dropped", outbox.dropped());
+        object.integer("connections", counters.connections.get());
+        object.integer("dead-links", counters.dead_links.get());
+        object.integer("faults", samples.faults);
+        object.integer("missed", samples.missed);
+        object.integer("lateness-p99-ms", samples.lateness_p99_ms);
+        object.integer("lateness-max-ms", samples.lateness_ms);
+    });
+}
+
+/// Returns the name of a reset cause in JSON.
+pub(crate) fn reset_name(cause: ResetCause) -> &'static str {
+    match cause {
+        ResetCause::PowerOn => "power-on",
+        ResetCause::External => "external",
+        ResetCause::Software => "software",
+        ResetCause::Watchdog => "watchdog",
+        ResetCause::Panic => "panic",
+    }
+}
+
+/// Writes the answer to a `read` request: the filtered values, and the raw ones below `raw`.
+pub(super) fn measured(text: &mut Text<'_>, config: &Config<'_>, shared: &Shared, index: u8) {
+    let sensor = config.sensors.get(usize::from(index));
+    let (Some(sensor), Some(measured)) = (sensor, shared.measurement.done(Asker::Mqtt)) else {
+        return text.object(|object| object.string("error", "not-measured"));
+    };
+    let values = |object: &mut crate::text::Object<'_, '_>, values: &Readings| {
+        for (reading, value) in sensor.driver.info().readings.iter().zip(values) {
+            if value.is_finite() {
+                object.float(reading.name, Some(*value));
+            }
+        }
+    };
+    text.object(|object| {
+        object.string("sensor", sensor.id);
+        object.string("health", measured.health.name());
+        values(object, &measured.filtered);
+        object.key("raw").object(|raw| values(raw, &measured.raw));
+    });
+}

@@ -1,0 +1,156 @@
+//! From records to the broker: connects, speaks MQTT 5, notices dead links, comes back.
+//!
+//! Nothing but the uplink waits for the network. It takes what the others left in [`Shared`] and never calls them.
+
+mod backoff;
+mod connect;
+pub(crate) mod messages;
+mod outbox;
+mod request;
+mod session;
+
+use core::cell::Cell;
+
+use dunlin_config_format::config::Config;
+use embassy_time::{Duration, Instant, with_deadline};
+use minimq::{Buffers, ConfigBuilder, Will};
+
+pub use outbox::Outbox;
+
+use crate::event::Log;
+use crate::network::Network;
+use crate::node::Shared;
+use crate::topic::Topics;
+use backoff::Backoff;
+use session::End;
+
+/// Bytes of the TCP connection's receive and send buffers: two segments of the tether's 576-byte packets.
+const TCP_BUFFER_SIZE: usize = 1072;
+/// Bytes of the largest inbound packet: topic, payload, response topic, correlation data, and what frames them.
+const RECEIVE_SIZE: usize = 1024;
+/// Bytes for packets that are not acknowledged yet, and for the largest one being written (a birth message that names 32
+/// sensors).
+const SEND_SIZE: usize = 3072;
+/// How long the broker keeps the session while the node is away, in seconds: operations in flight survive a reconnect.
+const SESSION_EXPIRY_S: u32 = 3600;
+
+/// Memory of the uplink.
+pub struct Memory {
+    tcp_receive: [u8; TCP_BUFFER_SIZE],
+    tcp_send: [u8; TCP_BUFFER_SIZE],
+    receive: [u8; RECEIVE_SIZE],
+    send: [u8; SEND_SIZE],
+}
+
+impl Memory {
+    /// Returns unused memory.
+    pub const fn new() -> Self {
+        Memory {
+            tcp_receive: [0; TCP_BUFFER_SIZE],
+            tcp_send: [0; TCP_BUFFER_SIZE],
+            receive: [0; RECEIVE_SIZE],
+            send: [0; SEND_SIZE],
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::new()
+    }
+}
+
+/// What the uplink works with while one configuration runs.
+pub(crate) struct Uplink<'a> {
+    pub(crate) config: &'a Config<'a>,
+    pub(crate) topics: &'a Topics<'a>,
+    pub(crate) shared: &'a Shared,
+    pub(crate) network: Network<'a>,
+    /// The broker's password; empty without one.
+    pub(crate) password: &'a [u8],
+    /// Set when the configuration is about to be replaced: send what is left, then leave.
+    pub(crate) leaving: Cell<bool>,
+}
+
+impl Uplink<'_> {
+    /// Keeps a session with the broker until it is told to leave.
+    ///
+    /// Dropping the future drops the connection; records stay in the outbox.
+    pub(crate) async fn run(&self, memory: &mut Memory, seed: u64) {
+        let Memory { tcp_receive, tcp_send, receive, send } = memory;
+        let mqtt = &self.config.mqtt;
+        let status = self.topics.status();
+        let will =
+            Will::new(&status, b"offline", &[]).map(|will| will.retained().qos(minimq::QoS::AtLeastOnce));
+        let keep_alive_s = u16::try_from(mqtt.keep_alive_s.0).unwrap_or(u16::MAX);
+        let builder = will.and_then(|will| {
+            let builder = ConfigBuilder::new(Buffers::new(receive, send))
+                .client_id(mqtt.client_identifier.unwrap_or(self.config.device.name))?
+                .keepalive_interval(keep_alive_s)
+                .session_expiry_interval(SESSION_EXPIRY_S)
+                .autodowngrade_qos()
+                .will(will)?;
+            match mqtt.username {
+                Some(username) => builder.auth(username, self.password),
+                None => Ok(builder),
+            }
+        });
+        // Every length was checked with the configuration, so the builder takes it.
+        let Ok(builder) = builder else { return };
+        let mut session = minimq::Session::new(builder);
+        let mut backoff = Backoff::new(seed);
+        while !self.leaving.get() {
+            let mut refused = false;
+            self.shared.promises.uplink.set(Instant::now() + connect::TIMEOUT);
+            match self.open(&mut session, tcp_receive, tcp_send).await {
+                Ok(mut connection) => {
+                    let established = Instant::now();
+                    self.count(&self.shared.counters.connections);
+                    self.shared.events.log(Log::Connected);
+                    let end = self.attend(&mut connection).await;
+                    self.shared.outbox.borrow_mut().disconnected();
+                    match end {
+                        End::Left => return self.close(connection).await,
+                        End::Dead => {
+                            self.count(&self.shared.counters.dead_links);
+                            self.shared.events.log(Log::Dead);
+                        }
+                        End::Lost => self.shared.events.log(Log::Lost),
+                    }
+                    backoff.session_ended(established, Instant::now());
+                }
+                Err(reason) => {
+                    refused = connect::is_refusal(reason);
+                    self.shared.outbox.borrow_mut().disconnected();
+                    if self.shared.obstacle.replace(Some(reason)) != Some(reason) {
+                        self.shared.events.log(Log::Unreachable(reason));
+                    }
+                }
+            }
+            self.pause(backoff.next(refused)).await;
+        }
+    }
+
+    /// Waits before the next attempt; records of QoS 0 that are made meanwhile are dropped and counted.
+    async fn pause(&self, delay: Duration) {
+        let until = Instant::now() + delay;
+        self.shared.promises.uplink.set(until);
+        while !self.leaving.get() {
+            match with_deadline(until, self.shared.uplink.wait()).await {
+                Ok(()) => self.shared.outbox.borrow_mut().disconnected(),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Ends a session in order.
+    async fn close(&self, mut connection: minimq::Connection<'_, '_, connect::Transport<'_>>) {
+        if connection.disconnect().await.is_ok() {
+            connection.into_inner().close().await;
+        }
+    }
+
+    fn count(&self, counter: &Cell<u32>) {
+        counter.set(counter.get().saturating_add(1));
+    }
+}

@@ -1,0 +1,218 @@
+//! Records on their way to the broker.
+//!
+//! The outbox keeps records, not rendered packets, until their operation is acknowledged. It never blocks the sampler:
+//! when it is full, the oldest record makes room and is counted.
+
+use dunlin_config_format::config::QoS;
+use heapless::Deque;
+
+/// Most records that wait or are in flight.
+pub(crate) const OUTBOX_SIZE: usize = 64;
+/// Most records in flight at once. The MQTT session keeps their packets until they are acknowledged.
+pub(crate) const IN_FLIGHT: usize = 4;
+
+/// Records in order of their making; `R` is the record, `O` the handle of an operation in flight.
+#[derive(Debug)]
+pub struct Outbox<R, O> {
+    entries: Deque<Entry<R, O>, OUTBOX_SIZE>,
+    dropped: u32,
+}
+
+#[derive(Debug)]
+struct Entry<R, O> {
+    record: R,
+    qos: QoS,
+    state: State<O>,
+}
+
+#[derive(Debug)]
+enum State<O> {
+    Waiting,
+    InFlight(O),
+    Done,
+}
+
+impl<R: Copy, O: Copy> Outbox<R, O> {
+    /// Returns an empty outbox.
+    pub(crate) const fn new() -> Self {
+        Outbox { entries: Deque::new(), dropped: 0 }
+    }
+
+    /// Adds a record; the oldest makes room where there is none.
+    pub(crate) fn push(&mut self, record: R, qos: QoS) {
+        if self.entries.is_full() {
+            self.entries.pop_front();
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        // Cannot fail: there is room for one.
+        let _ = self.entries.push_back(Entry { record, qos, state: State::Waiting });
+    }
+
+    /// Returns the record to publish next and its QoS, where one may be: at most [`IN_FLIGHT`] at once, and one of QoS 2
+    /// (the session's quota counts those wrongly).
+    pub(crate) fn next(&self) -> Option<(R, QoS)> {
+        let in_flight = |entry: &Entry<R, O>| matches!(entry.state, State::InFlight(_));
+        if self.in_flight() >= IN_FLIGHT {
+            return None;
+        }
+        let entry = self.entries.iter().find(|entry| matches!(entry.state, State::Waiting))?;
+        let exactly_once = |entry: &Entry<R, O>| entry.qos == QoS::ExactlyOnce;
+        if exactly_once(entry) && self.entries.iter().any(|other| in_flight(other) && exactly_once(other)) {
+            return None;
+        }
+        Some((entry.record, entry.qos))
+    }
+
+    /// Marks the record that [`next`](Self::next) returned: in flight as `operation`, or done where there is none to wait
+    /// for.
+    pub(crate) fn sent(&mut self, operation: Option<O>) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| matches!(entry.state, State::Waiting)) {
+            entry.state = operation.map_or(State::Done, State::InFlight);
+        }
+        self.remove_done();
+    }
+
+    /// Marks the record that [`next`](Self::next) returned as one that can never be sent.
+    pub(crate) fn skip(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+        self.sent(None);
+    }
+
+    /// Asks `fate` about every operation in flight; returns how many have been acknowledged.
+    pub(crate) fn settle(&mut self, fate: impl Fn(&O) -> Fate) -> u32 {
+        let mut acknowledged = 0;
+        for entry in self.entries.iter_mut() {
+            let State::InFlight(operation) = &entry.state else { continue };
+            match fate(operation) {
+                Fate::Pending => {}
+                Fate::Acknowledged => {
+                    entry.state = State::Done;
+                    acknowledged += 1;
+                }
+                Fate::Lost => entry.state = State::Waiting,
+            }
+        }
+        self.remove_done();
+        acknowledged
+    }
+
+    /// Drops what must not wait for a connection: records of QoS 0.
+    pub(crate) fn disconnected(&mut self) {
+        let mut lost = 0u32;
+        for entry in self.entries.iter_mut() {
+            if entry.qos == QoS::AtMostOnce && matches!(entry.state, State::Waiting) {
+                entry.state = State::Done;
+                lost += 1;
+            }
+        }
+        self.dropped = self.dropped.saturating_add(lost);
+        self.remove_done();
+    }
+
+    /// Empties the outbox for another configuration; what had not been acknowledged is counted.
+    pub(crate) fn clear(&mut self) {
+        let waiting = self.entries.iter().filter(|entry| !matches!(entry.state, State::Done)).count();
+        self.dropped = self.dropped.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
+        self.entries.clear();
+    }
+
+    /// Returns whether everything has been acknowledged.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns how many records are in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.state, State::InFlight(_))).count()
+    }
+
+    /// Returns how many records were dropped since start.
+    pub(crate) fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    // A record in the middle that is done keeps its place until those before it are done, so that order is kept.
+    fn remove_done(&mut self) {
+        while self.entries.front().is_some_and(|entry| matches!(entry.state, State::Done)) {
+            self.entries.pop_front();
+        }
+    }
+}
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The broker has not answered yet.
+    Pending,
+    /// The broker has it.
+    Acknowledged,
+    /// The session gave it up; it must be published again.
+    Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_stays_until_it_is_acknowledged() {
+        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        outbox.push(1, QoS::AtLeastOnce);
+        outbox.push(2, QoS::AtLeastOnce);
+        assert_eq!(outbox.next(), Some((1, QoS::AtLeastOnce)));
+        outbox.sent(Some(10));
+        assert_eq!(outbox.next(), Some((2, QoS::AtLeastOnce)));
+        outbox.sent(Some(11));
+        assert_eq!(outbox.next(), None);
+        // The second is acknowledged first; the first is given up and published again.
+        let fate = |operation: &u8| if *operation == 11 { Fate::Acknowledged } else { Fate::Lost };
+        assert_eq!(outbox.settle(fate), 1);
+        assert_eq!(outbox.next(), Some((1, QoS::AtLeastOnce)));
+        outbox.sent(Some(12));
+        assert_eq!(outbox.settle(|_| Fate::Acknowledged), 1);
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.dropped(), 0);
+    }
+
+    #[test]
+    fn the_oldest_makes_room_and_is_counted() {
+        let mut outbox: Outbox<usize, u8> = Outbox::new();
+        for record in 0..OUTBOX_SIZE + 3 {
+            outbox.push(record, QoS::AtLeastOnce);
+        }
+        assert_eq!(outbox.next(), Some((3, QoS::AtLeastOnce)));
+        assert_eq!(outbox.dropped(), 3);
+    }
+
+    #[test]
+    fn a_lost_connection_drops_qos_0_only() {
+        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        outbox.push(1, QoS::AtMostOnce);
+        outbox.push(2, QoS::AtLeastOnce);
+        outbox.push(3, QoS::AtMostOnce);
+        outbox.disconnected();
+        assert_eq!(outbox.next(), Some((2, QoS::AtLeastOnce)));
+        assert_eq!(outbox.dropped(), 2);
+    }
+
+    #[test]
+    fn one_of_qos_2_and_four_in_all_are_in_flight() {
+        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        outbox.push(1, QoS::ExactlyOnce);
+        outbox.push(2, QoS::ExactlyOnce);
+        outbox.next();
+        outbox.sent(Some(1));
+        assert_eq!(outbox.next(), None);
+        outbox.settle(|_| Fate::Acknowledged);
+        assert_eq!(outbox.next(), Some((2, QoS::ExactlyOnce)));
+        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        for record in 0..10 {
+            outbox.push(record, QoS::AtLeastOnce);
+        }
+        for record in 0..4 {
+            assert_eq!(outbox.next(), Some((record, QoS::AtLeastOnce)));
+            outbox.sent(Some(record));
+        }
+        assert_eq!(outbox.next(), None);
+    }
+}

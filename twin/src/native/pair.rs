@@ -1,0 +1,66 @@
+//! Two futures of one node, each with a waker of its own.
+//!
+//! The network stack wakes its runner on every socket operation, a pending read included. Under one shared waker the agent
+//! and the runner wake each other for ever.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Notes that a half asked to be polled, and wakes the whole.
+struct Half {
+    woken: AtomicBool,
+    whole: Mutex<Waker>,
+}
+
+impl Wake for Half {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+    }
+}
+
+impl Half {
+    fn new() -> (Arc<Half>, Waker) {
+        let half = Arc::new(Half { woken: AtomicBool::new(true), whole: Mutex::new(Waker::noop().clone()) });
+        let waker = Waker::from(Arc::clone(&half));
+        (half, waker)
+    }
+
+    fn take(&self) -> bool {
+        self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    fn belongs_to(&self, whole: &Waker) {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner).clone_from(whole);
+    }
+}
+
+/// Runs `first` to its end, and `second` beside it.
+///
+/// Dropping the future drops both.
+pub(crate) async fn first_of<T>(first: impl Future<Output = T>, second: impl Future) -> T {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (first_half, first_waker) = Half::new();
+    let (second_half, second_waker) = Half::new();
+    poll_fn(|context| {
+        first_half.belongs_to(context.waker());
+        second_half.belongs_to(context.waker());
+        loop {
+            let (poll_first, poll_second) = (first_half.take(), second_half.take());
+            if !poll_first && !poll_second {
+                return Poll::Pending;
+            }
+            if poll_first && let Poll::Ready(value) = first.as_mut().poll(&mut Context::from_waker(&first_waker)) {
+                return Poll::Ready(value);
+            }
+            // The runner of a network stack never ends; if another second future does, it is not polled again.
+            if poll_second && second.as_mut().poll(&mut Context::from_waker(&second_waker)).is_ready() {
+                second_half.take();
+            }
+        }
+    })
+    .await
+}

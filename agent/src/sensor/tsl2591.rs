@@ -190,7 +190,7 @@ fn readings(full: u16, infrared: u16, integration_ms: u32, gain: f32) -> Result<
     }
     let counts_per_lux = integration_ms as f32 * gain / LUX_FACTOR;
     // In the dark both channels count 0, and the ratio means nothing.
-    let illuminance = if full == 0 {
+    let illuminance = if full <= infrared {
         0.0
     } else {
         (channel_0 - channel_1) * (1.0 - channel_1 / channel_0) / counts_per_lux

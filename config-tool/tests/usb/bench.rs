@@ -65,7 +65,7 @@ impl Node for Board {
         }
     }
 
-    fn configuration(&self) -> m::HelloConfiguration<'_> {
+    fn configuration(&mut self) -> m::HelloConfiguration<'_> {
         let flash = self.flash.borrow();
         m::HelloConfiguration {
             part: 1,
@@ -144,7 +144,7 @@ impl Node for Board {
         40
     }
 
-    fn info(&self, index: u16) -> Option<(&str, Value<'_>)> {
+    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
         Some(("fact", Value::Unsigned(index.into())))
     }
 

@@ -1,5 +1,6 @@
 //! The world around a node: time, what it measures, what befalls it, and what is at the other end of its lines.
 
+pub mod broker;
 pub mod clock;
 pub mod environment;
 pub mod network;

@@ -27,12 +27,6 @@ impl Echo {
     /// How long the late port takes; the node's second attempt has gone out by then.
     pub const DELAY: Duration = Duration::from_millis(1_500);
     pub const FAREWELL: &[u8] = b"good night";
-
-    /// Returns when the late port answers.
-    pub fn next_event(&self) -> Option<Instant> {
-        let late = self.connections.values().filter(|connection| connection.port == Echo::LATE);
-        late.map(|connection| connection.opened_at + Echo::DELAY).filter(|&at| at > Instant::now()).min()
-    }
 }
 
 impl Upstream for Echo {
@@ -88,5 +82,12 @@ impl Upstream for Echo {
 
     fn resolve(&mut self, name: &str) -> Resolution {
         Resolution::Known((name == "broker.example").then_some(Ipv4Addr::new(192, 0, 2, 9)))
+    }
+
+    fn step(&mut self, _: Instant) {}
+
+    fn next_event(&self) -> Option<Instant> {
+        let late = self.connections.values().filter(|connection| connection.port == Echo::LATE);
+        late.map(|connection| connection.opened_at + Echo::DELAY).filter(|&at| at > Instant::now()).min()
     }
 }

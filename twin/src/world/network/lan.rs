@@ -39,6 +39,7 @@ impl Lan {
     /// To be called when the node has run, when the upstream has something, and at [`Lan::next_event`]. The node may be
     /// woken by it.
     pub fn step(&mut self, now: Instant, upstream: &mut impl Upstream) -> bool {
+        upstream.step(now);
         let mut moved = false;
         loop {
             self.link.step(now);
@@ -50,7 +51,8 @@ impl Lan {
         }
     }
 
-    /// Returns when [`Lan::step`] must be called next though neither node nor upstream did anything; it may be past.
+    /// Returns when [`Lan::step`] must be called next though neither node nor upstream did anything; it may be past. The
+    /// upstream's own [`next_event`](Upstream::next_event) comes beside it: upstreams may be shared.
     pub fn next_event(&self) -> Option<Instant> {
         [self.link.next_event(), self.gateway.next_event()].into_iter().flatten().min()
     }

@@ -47,6 +47,10 @@ pub trait Upstream {
     fn drop_connection(&mut self, now: Instant, connection: ConnectionNumber, reset: bool);
     /// Starts to resolve a host's name.
     fn resolve(&mut self, name: &str) -> Resolution;
+    /// Acts on time that has passed.
+    fn step(&mut self, now: Instant);
+    /// Returns when [`Upstream::step`] must be called though nothing else happens.
+    fn next_event(&self) -> Option<Instant>;
 }
 
 /// The answer to a question for a host's address.

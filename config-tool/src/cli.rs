@@ -90,7 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn welcome() {
     println!("Dunlin turns a TOML file into a sensor node on an ESP8266.\n");
     let ports: Vec<String> =
-        crate::device::candidates().into_iter().filter(|p| p.is_usb).map(|p| p.port).collect();
+        crate::line::candidates().into_iter().filter(|p| p.is_usb).map(|p| p.port).collect();
     if std::path::Path::new(command_file()).exists() {
         println!("  here: {}", command_file());
     }

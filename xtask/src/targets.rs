@@ -21,8 +21,17 @@ pub(crate) fn targets(_: &[String]) -> Result<(), String> {
         "--package",
         "dunlin-agent",
     ]))?;
-    let cores =
-        ["--package", "dunlin-config-format", "--package", "dunlin-agent", "--package", "dunlin-twin"];
+    let cores = [
+        "--lib",
+        "--package",
+        "dunlin-config-format",
+        "--package",
+        "dunlin-agent",
+        "--package",
+        "dunlin-twin",
+        "--package",
+        "dunlin",
+    ];
     run(cargo("check", "std,panic_abort", BROWSER).args(cores))
 }
 

@@ -106,7 +106,7 @@ pub struct HelloConfiguration<'b> {
     /// Hash of the running configuration.
     #[cbor(n(18), with = "minicbor::bytes")]
     pub active_hash: Option<[u8; HASH_SIZE]>,
-    /// Hash of the newest stored configuration, if another one than the running.
+    /// Hash of the newest stored configuration, whether it runs or was given up.
     #[cbor(n(19), with = "minicbor::bytes")]
     pub stored_hash: Option<[u8; HASH_SIZE]>,
     /// Device name of the running configuration.

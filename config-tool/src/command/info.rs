@@ -18,6 +18,9 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// Facts that the lines before them tell already.
+const TOLD: &[&str] = &["device", "firmware", "chip", "hash", "generation", "state", "rollback"];
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let (mut connection, hello) = arguments.line.meet(None)?;
@@ -28,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         for (name, value) in about(&hello) {
             println!("{name:<16} {value}");
         }
-        for fact in &facts {
+        for fact in facts.iter().filter(|fact| !TOLD.contains(&fact.name.as_str())) {
             println!("{:<16} {}", fact.name, fact.value.as_deref().unwrap_or("-"));
         }
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use crate::device::{Chosen, Connection, Hello, HelloTask, LineError, Target, Undecided, choose, folder};
+use crate::device::{Hello, HelloTask};
+use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
 
 pub(crate) mod erase;
 pub(crate) mod info;

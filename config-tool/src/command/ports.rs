@@ -1,7 +1,7 @@
 //! `dunlin ports`: lists serial ports, without opening any.
 
 use super::{Exit, Outcome};
-use crate::device::{candidates, simulation_runs};
+use crate::line::{candidates, simulation_runs};
 
 /// List serial ports, without opening any
 #[derive(clap::Args, Debug)]

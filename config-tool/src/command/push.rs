@@ -8,8 +8,9 @@ use dunlin_config_format::reason::Reason;
 use serde_json::{Value, json};
 
 use super::{CommandError, DEFAULT_FILE, Exit, LineArguments, Outcome, folder, short};
-use crate::device::{Connection, MonitorTask, Package, Progress, PushOptions, PushTask, Pushed, Trial};
+use crate::device::{MonitorTask, Package, Progress, PushOptions, PushTask, Pushed, Trial};
 use crate::interrupt::Interrupt;
+use crate::line::Connection;
 use crate::package;
 
 /// How often `--watch` looks at the file.

@@ -33,7 +33,7 @@ pub struct Hello {
     pub generation: Option<u32>,
     /// Hash of the running configuration.
     pub active_hash: Option<[u8; HASH_SIZE]>,
-    /// Hash of the newest stored configuration, if another.
+    /// Hash of the newest stored configuration, whether it runs or was given up.
     pub stored_hash: Option<[u8; HASH_SIZE]>,
     /// Name of the device that it is.
     pub device: Option<String>,

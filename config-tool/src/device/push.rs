@@ -132,6 +132,8 @@ pub struct PushTask {
     options: PushOptions,
     state: State,
     restarts: u32,
+    /// Whether END was sent: only then can the image be stored without our knowing.
+    ended: bool,
     /// Whether a secret is not in use yet, so that an unchanged image must be stored again.
     again: bool,
     generation: Option<u32>,
@@ -167,6 +169,7 @@ impl PushTask {
         let task = PushTask {
             state: State::Hello(HelloTask::new()?),
             restarts: 0,
+            ended: false,
             again: false,
             generation: None,
             watched_since: None,
@@ -226,8 +229,8 @@ impl PushTask {
         let is_stored = hello.active_hash == hash || hello.stored_hash == hash;
         self.progress.push_back(Progress::Hello(Box::new(hello.clone())));
         check(&self.package, &hello, self.options.replace)?;
-        // Only a device that restarted during this push can have it already; before, BEGIN decides.
-        if self.restarts > 0 && is_stored { self.stored(None) } else { self.secret(0).map(Next::Go) }
+        // A device that lost our END's reply has it already; otherwise BEGIN decides.
+        if self.ended && is_stored { self.stored(None) } else { self.secret(0).map(Next::Go) }
     }
 
     fn stored(&mut self, generation: Option<u32>) -> Result<Next, Failure> {
@@ -388,8 +391,10 @@ impl Task for PushTask {
                 Next::End(pushed) => return Some(Ok(pushed)),
                 // The new state sends its first request at once.
                 Next::Go(state) => {
-                    if matches!(state, State::Begin(_)) {
-                        self.progress.push_back(Progress::Erasing);
+                    match state {
+                        State::Begin(_) => self.progress.push_back(Progress::Erasing),
+                        State::End(_) => self.ended = true,
+                        _ => {}
                     }
                     self.state = state;
                 }

@@ -10,7 +10,8 @@ use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::thread;
 
-use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Target, Task};
+use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Task};
+use dunlin::line::Target;
 use dunlin_agent::usb::{Begun, Event, Node, Probed, Pulled, Refused, serve};
 use dunlin_config_format::message::{self as m, Refusal, Value};
 use dunlin_twin::world::clock::{Clock, TimeSource};
@@ -392,7 +393,7 @@ impl RealBoard {
     }
 
     /// As `step`, over a line shared in this process.
-    pub(crate) fn step_shared(&mut self, shared: &mut dunlin::device::SharedLine) {
+    pub(crate) fn step_shared(&mut self, shared: &mut dunlin::line::SharedLine) {
         let clock = self.bench.clock.clone();
         let _entered = clock.enter();
         let mut sent = Vec::new();

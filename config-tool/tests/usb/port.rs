@@ -7,9 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::bench::{RealBoard, Running};
-use dunlin::device::{
-    Connection, Failure, HelloTask, InfoTask, LineError, PushOptions, PushTask, Pushed, SharedLine, Target,
-};
+use dunlin::device::{Failure, HelloTask, InfoTask, PushOptions, PushTask, Pushed};
+use dunlin::line::{Connection, LineError, SharedLine, Target};
 
 #[test]
 fn a_board_behind_a_port_answers_and_takes_a_push() {

@@ -15,8 +15,8 @@ mod unix {
     use std::thread;
     use std::time::Duration;
 
-    use super::super::line_thread::{Event, Queue, read_all};
     use super::super::port::{Halves, READ_TIMEOUT};
+    use super::super::reader::{Event, Queue, read_all};
 
     /// A client that wants to share the line.
     pub(in super::super) type ClientStream = UnixStream;
@@ -105,8 +105,8 @@ mod absent {
     use std::io;
     use std::path::{Path, PathBuf};
 
-    use super::super::line_thread::Queue;
     use super::super::port::Halves;
+    use super::super::reader::Queue;
 
     /// A client that can't exist.
     pub(in super::super) enum ClientStream {}

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::line_thread::{Event, Events};
 use super::port::{self, OpenError};
+use super::reader::{Event, Events};
 use super::share::{self, Listener};
-use super::{Failure, Hub, Station, Target, Task, Time, folder};
+use super::{Target, folder};
+use crate::device::{Failure, Hub, Station, Task, Time};
 
 /// This process's own number among the clients of its hub.
 const OWN: u32 = 0;

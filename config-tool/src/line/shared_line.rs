@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
+use super::Target;
 use super::connection::socket_path;
-use super::line_thread::{Event, Queue};
+use super::reader::{Event, Queue};
 use super::share::Listener;
-use super::{ClientId, Hub, Target};
+use crate::device::{ClientId, Hub};
 
 /// The socket of a line in this process, and the multiplexer behind it. Dropping it ends the sharing.
 pub struct SharedLine {

@@ -87,7 +87,7 @@ impl LineArguments {
         let chosen = match choose(self.port.as_ref(), device) {
             Ok(chosen) => chosen,
             Err(undecided) => ask(&undecided).ok_or_else(|| {
-                let exit = if undecided == Undecided::None { Exit::Device } else { Exit::Usage };
+                let exit = if matches!(undecided, Undecided::None(_)) { Exit::Device } else { Exit::Usage };
                 CommandError::new(exit, undecided)
             })?,
         };

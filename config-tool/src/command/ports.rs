@@ -11,7 +11,8 @@ pub(crate) struct Arguments {}
 pub(crate) fn run(_: &Arguments) -> Outcome {
     let found = candidates();
     for candidate in &found {
-        println!("{:<16} {}", candidate.port, candidate.adapter);
+        let obstacle = candidate.obstacle().map_or_else(String::new, |obstacle| format!(" ({obstacle})"));
+        println!("{:<16} {}{obstacle}", candidate.port, candidate.adapter);
     }
     if simulation_runs() {
         println!("{:<16} the simulation that is running", "sim");

@@ -18,6 +18,10 @@ use crate::device::{Failure, Hub, Station, Task, Time};
 /// This process's own number among the clients of its hub.
 const OWN: u32 = 0;
 
+/// How often a busy port is tried again, and after what time: half a second in all.
+const BUSY_TRIES: u32 = 5;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why business over a line failed.
 #[derive(Debug)]
 pub enum LineError {
@@ -92,19 +96,7 @@ impl Connection {
     /// # Errors
     /// [`LineError::Open`].
     pub fn open(target: Target) -> Result<Self, LineError> {
-        let path = socket_path(&target);
-        let (events, shared) = match path.as_ref().and_then(|path| share::join(path)) {
-            Some(halves) => (Events::read(halves), None),
-            None if target == Target::Simulation => return Err(LineError::Open(OpenError::no_simulation())),
-            None => {
-                let events = Events::read(port::open(&target).map_err(LineError::Open)?);
-                let mut hub = Hub::new();
-                hub.join(OWN);
-                // A socket that can't be made only means that nobody can join.
-                let listener = path.and_then(|path| Listener::bind(path, events.queue()).ok());
-                (events, Some((hub, listener)))
-            }
-        };
+        let (events, shared) = join_or_open(&target)?;
         let (station, started, heard) = (Station::default(), Instant::now(), Heard::default());
         Ok(Connection { target, events, station, started, heard, shared })
     }
@@ -208,7 +200,10 @@ impl Connection {
                     None => own.extend_from_slice(&bytes),
                     Some((hub, _)) => hub.receive_port(&bytes),
                 },
-                Event::LineEnded(error) => return Err(self.ended(error)),
+                Event::LineEnded(error) => {
+                    self.reopen(error)?;
+                    return Ok(own);
+                }
                 Event::Joined(stream) => {
                     if let Some((hub, Some(listener))) = &mut self.shared {
                         hub.join(listener.admit(stream));
@@ -242,12 +237,50 @@ impl Connection {
         Ok(own)
     }
 
-    fn ended(&self, error: Option<io::Error>) -> LineError {
-        LineError::Broken(match (error, self.is_guest()) {
-            (_, true) => "the command that held the port has ended; try again".to_owned(),
-            (Some(error), false) => format!("{error}; is the board still plugged in?"),
-            (None, false) => "the other end has closed it".to_owned(),
-        })
+    /// A guest whose holder has ended takes the port over; what was on its way is asked for again by the tasks. A port of
+    /// our own that ends is broken.
+    fn reopen(&mut self, error: Option<io::Error>) -> Result<(), LineError> {
+        if !self.is_guest() {
+            return Err(LineError::Broken(match error {
+                Some(error) => format!("{error}; is the board still plugged in?"),
+                None => "the other end has closed it".to_owned(),
+            }));
+        }
+        (self.events, self.shared) = join_or_open(&self.target)?;
+        Ok(())
+    }
+}
+
+/// The threads of an open line, and what shares it if it is ours.
+type Opened = (Events, Option<(Hub, Option<Listener>)>);
+
+/// Joins the holder of a line, or becomes it. Between two commands a port may be busy and its socket not there yet, or gone
+/// already: that is waited out.
+fn join_or_open(target: &Target) -> Result<Opened, LineError> {
+    let mut tries = 0;
+    loop {
+        let path = socket_path(target);
+        if let Some(halves) = path.as_ref().and_then(|path| share::join(path)) {
+            return Ok((Events::read(halves), None));
+        }
+        if *target == Target::Simulation {
+            return Err(LineError::Open(OpenError::no_simulation()));
+        }
+        let halves = match port::open(target) {
+            Ok(halves) => halves,
+            Err(error) if error.is_busy() && tries < BUSY_TRIES => {
+                tries += 1;
+                std::thread::sleep(BUSY_PAUSE);
+                continue;
+            }
+            Err(error) => return Err(LineError::Open(error)),
+        };
+        let events = Events::read(halves);
+        let mut hub = Hub::new();
+        hub.join(OWN);
+        // A socket that can't be made only means that nobody can join.
+        let listener = path.and_then(|path| Listener::bind(path, events.queue()).ok());
+        return Ok((events, Some((hub, listener))));
     }
 }
 

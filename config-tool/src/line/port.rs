@@ -49,6 +49,10 @@ impl OpenError {
         OpenError { target: "sim".to_owned(), cause: Cause::NoSimulation }
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.cause, Cause::Busy)
+    }
+
     fn new(target: &Target, error: io::Error) -> Self {
         let cause = match error.kind() {
             io::ErrorKind::NotFound => Cause::Missing,
@@ -73,7 +77,8 @@ impl fmt::Display for OpenError {
             ),
             Cause::Permission => write!(
                 f,
-                "`{target}` may not be opened by you: join its group (`sudo usermod -aG dialout $USER`, then log in anew)"
+                "`{target}` may not be opened by you: join its group (`sudo usermod -aG {} $USER`, then log in anew)",
+                group(target).as_deref().unwrap_or("dialout")
             ),
             Cause::NoSimulation => f.write_str("no simulation is running: start one with `dunlin simulate`"),
             Cause::Other(error) => write!(f, "`{target}` can't be opened: {error}"),
@@ -135,4 +140,32 @@ fn keep_lines_at_close(path: &str) -> io::Result<()> {
 #[cfg(not(unix))]
 fn keep_lines_at_close(_: &str) -> io::Result<()> {
     Ok(())
+}
+
+/// Returns whether this user may open a port, without opening it.
+#[cfg(unix)]
+pub(super) fn is_permitted(path: &str) -> bool {
+    use rustix::fs::{Access, access};
+    access(path, Access::READ_OK | Access::WRITE_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_permitted(_: &str) -> bool {
+    true
+}
+
+/// Returns the name of the group that a port belongs to: `dialout`, `uucp`, `plugdev`, by system.
+#[cfg(unix)]
+pub(super) fn group(path: &str) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let number = std::fs::metadata(path).ok()?.gid().to_string();
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    let mut fields = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = fields.find(|fields| fields.get(2) == Some(&number.as_str()))?;
+    found.first().map(|name| (*name).to_owned())
+}
+
+#[cfg(not(unix))]
+pub(super) fn group(_: &str) -> Option<String> {
+    None
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::folder;
+use super::{folder, port};
 
 /// A serial target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +59,25 @@ pub struct Candidate {
     pub is_usb: bool,
 }
 
+impl Candidate {
+    /// Returns what stands in the way of using the port, found without opening it; none where nothing does.
+    pub fn obstacle(&self) -> Option<String> {
+        if !self.is_usb {
+            Some("not a USB adapter: name it with `--port` if a board is behind it".to_owned())
+        } else if !port::is_permitted(&self.port) {
+            let group = port::group(&self.port).unwrap_or_else(|| "dialout".to_owned());
+            Some(format!("may not be opened by you: `sudo usermod -aG {group} $USER`, then log in anew"))
+        } else {
+            None
+        }
+    }
+}
+
 /// Why no target could be chosen without asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undecided {
-    /// There is no candidate at all.
-    None,
+    /// There is no candidate among the ports that there are.
+    None(Vec<Candidate>),
     /// There are several.
     Several(Vec<Candidate>),
     /// `DUNLIN_PORT` is not a target.
@@ -132,13 +146,13 @@ fn pick(found: Vec<Candidate>, remembered: Option<String>, simulation: bool) -> 
             return Ok(Chosen { target: Target::Port(port), because: Some("used for this device before") });
         }
     }
-    let mut usb: Vec<Candidate> = found.into_iter().filter(|candidate| candidate.is_usb).collect();
+    let (mut usb, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|candidate| candidate.is_usb);
     match (usb.len(), simulation) {
         (0, true) => Ok(Chosen { target: Target::Simulation, because: Some("a simulation is running") }),
         (1, false) => {
             Ok(Chosen { target: Target::Port(usb.remove(0).port), because: Some("the only serial port") })
         }
-        (0, false) => Err(Undecided::None),
+        (0, false) => Err(Undecided::None(others)),
         _ => {
             if simulation {
                 let adapter = "the simulation that is running".to_owned();
@@ -152,19 +166,30 @@ fn pick(found: Vec<Candidate>, remembered: Option<String>, simulation: bool) -> 
 impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Undecided::None => f.write_str(
-                "no serial port: plug the board in (a charging cable has no data lines), or try `dunlin simulate` and `--port sim`",
-            ),
+            Undecided::None(others) => {
+                f.write_str(
+                    "no serial port with a board: plug one in (a charging cable has no data lines), or start `dunlin simulate`",
+                )?;
+                list(f, others)
+            }
             Undecided::Variable(text) => f.write_str(text),
             Undecided::Several(found) => {
                 f.write_str("several ports: choose one with `--port`")?;
-                for candidate in found {
-                    write!(f, "\n  {:<16} {}", candidate.port, candidate.adapter)?;
-                }
-                Ok(())
+                list(f, found)
             }
         }
     }
+}
+
+/// Ports with what their adapters say, and what stands in the way.
+fn list(f: &mut fmt::Formatter<'_>, found: &[Candidate]) -> fmt::Result {
+    for candidate in found {
+        write!(f, "\n  {:<16} {}", candidate.port, candidate.adapter)?;
+        if let Some(obstacle) = candidate.obstacle().filter(|_| candidate.port != "sim") {
+            write!(f, " ({obstacle})")?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -187,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_only_port_is_taken_and_of_several_none() {
-        assert_eq!(pick(vec![], None, false), Err(Undecided::None));
+        assert_eq!(pick(vec![], None, false), Err(Undecided::None(vec![])));
         assert_eq!(pick(vec![], None, true).unwrap().target, Target::Simulation);
         let only = pick(vec![usb("/dev/ttyUSB0")], None, false).unwrap();
         assert_eq!(only.target, Target::Port("/dev/ttyUSB0".to_owned()));
@@ -208,6 +233,8 @@ mod tests {
     #[test]
     fn a_port_of_the_main_board_is_never_taken_unasked() {
         let serial = Candidate { port: "/dev/ttyS0".to_owned(), adapter: String::new(), is_usb: false };
-        assert_eq!(pick(vec![serial], None, false), Err(Undecided::None));
+        let error = pick(vec![serial.clone()], None, false).unwrap_err();
+        assert_eq!(error, Undecided::None(vec![serial]));
+        assert!(error.to_string().contains("/dev/ttyS0"), "each port is named with its reason");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::bench::{RealBoard, Running};
-use dunlin::device::{Failure, HelloTask, InfoTask, PushOptions, PushTask, Pushed};
+use dunlin::device::{Failure, HelloTask, InfoTask, MonitorTask, PushOptions, PushTask, Pushed};
 use dunlin::line::{Connection, LineError, SharedLine, Target};
 
 #[test]
@@ -42,6 +42,29 @@ fn a_second_command_uses_the_port_of_the_first() {
         assert_eq!(holder.run(&mut InfoTask::new().unwrap()).unwrap().len(), 40);
     }
     assert_eq!(guest.join().unwrap(), Pushed::Confirmed);
+}
+
+#[test]
+fn a_guest_whose_holder_ends_goes_on_by_itself() {
+    let board = Running::start();
+    let mut holder = Connection::open(board.target.clone()).unwrap();
+    holder.run(&mut HelloTask::new().unwrap()).unwrap();
+    let target = board.target.clone();
+    let (sender, joined) = mpsc::channel();
+    let guest = thread::spawn(move || {
+        let mut guest = Connection::open(target).unwrap();
+        sender.send(guest.is_guest()).unwrap();
+        let mut push = PushTask::new(crate::bench::package(6000, 7), PushOptions::default()).unwrap();
+        let pushed = guest.run(&mut push).unwrap();
+        (pushed, guest.is_guest())
+    });
+    assert!(joined.recv().unwrap());
+    // Long enough for the guest to be in the middle of its push, and far too short for the end of it.
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(300);
+    let mut task = MonitorTask::new(0);
+    holder.run_watching(&mut task, |_, _| std::time::Instant::now() < until).unwrap();
+    drop(holder);
+    assert_eq!(guest.join().unwrap(), (Pushed::Confirmed, false));
 }
 
 #[test]

@@ -106,7 +106,7 @@ proptest! {
                         GatewayEvent::Resolve { query, .. } => {
                             gateway.answer(&query, Some(Ipv4Addr::LOCALHOST));
                         }
-                        GatewayEvent::Gone { stream } => streams.retain(|&known| known != stream),
+                        GatewayEvent::Gone { stream, .. } => streams.retain(|&known| known != stream),
                     }
                 }
             }

@@ -136,9 +136,9 @@ impl Carrier {
                 self.streams.insert(stream, carried);
             }
             GatewayEvent::Resolve { query, name } => self.questions.push((query, name)),
-            GatewayEvent::Gone { stream } => {
+            GatewayEvent::Gone { stream, reset } => {
                 if let Some(carried) = self.streams.remove(&stream) {
-                    upstream.drop_connection(now, carried.connection, !carried.node_finished);
+                    upstream.drop_connection(now, carried.connection, reset);
                 }
             }
         }

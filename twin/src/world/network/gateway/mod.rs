@@ -88,10 +88,12 @@ pub enum GatewayEvent {
         /// The host's name, lower case, without a final dot.
         name: String,
     },
-    /// The stream is over, by reset or after both sides had closed. It is no longer known.
+    /// The stream is over and what the node had sent is read. It is no longer known.
     Gone {
         /// The stream.
         stream: StreamId,
+        /// Whether it was cut short: by the node, by the owner, or because the node acknowledged nothing any more.
+        reset: bool,
     },
 }
 

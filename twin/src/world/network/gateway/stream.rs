@@ -35,11 +35,19 @@ enum StreamState {
     /// The owner hasn't decided. Holds the frame that asks for the connection; the network stack hasn't seen it.
     Asked(Vec<u8>),
     /// The network stack has, or had, a socket for it.
-    Accepted {
-        socket: SocketHandle,
-        /// Whether the owner has been told that it is over.
-        gone: bool,
-    },
+    Accepted { socket: SocketHandle, progress: Progress },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// The node may still send.
+    Running,
+    /// The node has closed its half.
+    NodeClosed,
+    /// The owner has ended it.
+    Reset,
+    /// The owner has been told that it is over.
+    Gone,
 }
 
 impl Gateway {
@@ -53,7 +61,7 @@ impl Gateway {
             self.streams.remove(index);
             return;
         };
-        known.state = StreamState::Accepted { socket: self.sockets.add(socket), gone: false };
+        known.state = StreamState::Accepted { socket: self.sockets.add(socket), progress: Progress::Running };
         self.postponed.push(frame);
         self.touched = true;
     }
@@ -127,7 +135,11 @@ impl Gateway {
         let Some(known) = self.streams.get_mut(index) else { return };
         self.touched = true;
         match &mut known.state {
-            StreamState::Accepted { socket, .. } => self.sockets.get_mut::<tcp::Socket<'_>>(*socket).abort(),
+            StreamState::Accepted { progress: Progress::Gone, .. } => {}
+            StreamState::Accepted { socket, progress } => {
+                *progress = Progress::Reset;
+                self.sockets.get_mut::<tcp::Socket<'_>>(*socket).abort();
+            }
             StreamState::Asked(frame) => {
                 // Without a socket for it, the network stack answers the frame with a reset.
                 self.postponed.push(std::mem::take(frame));
@@ -139,8 +151,8 @@ impl Gateway {
     fn socket(&mut self, stream: StreamId) -> Option<&mut tcp::Socket<'static>> {
         let stream = self.streams.iter().find(|known| known.id == stream)?;
         match stream.state {
-            StreamState::Accepted { socket, gone: false } => Some(self.sockets.get_mut(socket)),
-            _ => None,
+            StreamState::Asked(_) | StreamState::Accepted { progress: Progress::Gone, .. } => None,
+            StreamState::Accepted { socket, .. } => Some(self.sockets.get_mut(socket)),
         }
     }
 
@@ -165,7 +177,7 @@ impl Gateway {
         if let Some(index) = known {
             match self.streams.get(index).map(|stream| &stream.state) {
                 Some(StreamState::Asked(_)) => return,
-                Some(&StreamState::Accepted { socket, gone: true }) => {
+                Some(&StreamState::Accepted { socket, progress: Progress::Gone }) => {
                     // The node uses a port again whose old connection lingers.
                     self.streams.remove(index);
                     self.sockets.remove(socket);
@@ -186,17 +198,27 @@ impl Gateway {
     pub(super) fn forget_finished(&mut self) {
         let Gateway { streams, sockets, events, .. } = self;
         streams.retain_mut(|stream| {
-            let StreamState::Accepted { socket, gone } = &mut stream.state else { return true };
-            let state = sockets.get::<tcp::Socket<'_>>(*socket).state();
-            let over = matches!(state, State::Closed | State::TimeWait);
-            if over && !*gone {
-                *gone = true;
-                events.push_back(GatewayEvent::Gone { stream: stream.id });
+            let StreamState::Accepted { socket: handle, progress } = &mut stream.state else { return true };
+            let socket = sockets.get::<tcp::Socket<'_>>(*handle);
+            let state = socket.state();
+            let node_closed =
+                matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+            if *progress == Progress::Running && node_closed {
+                *progress = Progress::NodeClosed;
             }
-            if state == State::Closed {
-                sockets.remove(*socket);
+            // What the node has sent before its end is still to be read.
+            let over = matches!(state, State::Closed | State::TimeWait)
+                && (*progress == Progress::Reset || !socket.can_recv());
+            if over && *progress != Progress::Gone {
+                let reset = *progress != Progress::NodeClosed;
+                events.push_back(GatewayEvent::Gone { stream: stream.id, reset });
+                *progress = Progress::Gone;
             }
-            state != State::Closed
+            let forgotten = over && state == State::Closed;
+            if forgotten {
+                sockets.remove(*handle);
+            }
+            !forgotten
         });
     }
 }

@@ -90,12 +90,15 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct HealthTable {
     states: [Health; SENSORS],
+    /// Sensors that have been sampled; a bit each.
+    known: u32,
+    /// Sensors whose state the broker does not know; a bit each.
     unsent: u32,
 }
 
 impl Default for HealthTable {
     fn default() -> Self {
-        HealthTable { states: [Health::Ok; SENSORS], unsent: 0 }
+        HealthTable { states: [Health::Ok; SENSORS], known: 0, unsent: 0 }
     }
 }
 
@@ -104,6 +107,7 @@ impl HealthTable {
     pub fn set(&mut self, index: usize, state: Health) {
         if let Some(entry) = self.states.get_mut(index) {
             *entry = state;
+            self.known |= 1 << index;
             self.unsent |= 1 << index;
         }
     }
@@ -113,9 +117,9 @@ impl HealthTable {
         self.states.get(index).copied().unwrap_or(Health::Ok)
     }
 
-    /// Marks the states of the first `count` sensors as unknown to the broker.
-    pub fn resend(&mut self, count: usize) {
-        self.unsent = if count >= SENSORS { u32::MAX } else { (1 << count) - 1 };
+    /// Marks every state that is known as unknown to the broker.
+    pub fn resend(&mut self) {
+        self.unsent = self.known;
     }
 
     /// Returns the first sensor whose state the broker does not know.

@@ -11,7 +11,7 @@ use embassy_time::{Duration, Instant, Timer, with_timeout};
 use crate::event::{Event, Log};
 use crate::host::HostDoor;
 use crate::network::Network;
-use crate::node::{Boot, Change, Node, Running, SampleCounts, Shared};
+use crate::node::{Boot, Change, HealthTable, Node, Running, SampleCounts, Shared};
 use crate::platform::{Parts, Platform, ResetCause, System};
 use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
@@ -131,6 +131,7 @@ fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
     shared.born.set(false);
     shared.sampled.set(false);
     shared.outbox.borrow_mut().clear();
+    *shared.health.borrow_mut() = HealthTable::default();
     let Some(loaded) = loaded else {
         shared.events.log(Log::SafeMode);
         return Running::default();

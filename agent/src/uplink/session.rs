@@ -72,7 +72,7 @@ impl Uplink<'_> {
             request: None,
         };
         self.shared.birth_due.set(true);
-        self.shared.health.borrow_mut().resend(self.config.sensors.len());
+        self.shared.health.borrow_mut().resend();
         let keep_alive = Duration::from_secs(self.config.mqtt.keep_alive_s.0.into());
         loop {
             let dead_at = progress.heard + keep_alive;

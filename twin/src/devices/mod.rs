@@ -7,4 +7,5 @@
 //! The next model joins here as a file of its own.
 
 pub mod i2c;
+pub mod nor_flash;
 pub mod tsl2591;

@@ -53,7 +53,9 @@ pub(crate) async fn first_of<T>(first: impl Future<Output = T>, second: impl Fut
             if !poll_first && !poll_second {
                 return Poll::Pending;
             }
-            if poll_first && let Poll::Ready(value) = first.as_mut().poll(&mut Context::from_waker(&first_waker)) {
+            if poll_first
+                && let Poll::Ready(value) = first.as_mut().poll(&mut Context::from_waker(&first_waker))
+            {
                 return Poll::Ready(value);
             }
             // The runner of a network stack never ends; if another second future does, it is not polled again.

@@ -13,7 +13,11 @@ use std::rc::Rc;
 #[derive(Clone, Default)]
 pub struct Wiring {
     buses: Rc<RefCell<Vec<Line>>>,
+    furnish: Option<Furnish>,
 }
+
+/// What puts devices on a bus when it is used for the first time.
+type Furnish = Rc<dyn Fn(&mut I2cBus)>;
 
 struct Line {
     sda: u8,
@@ -27,11 +31,21 @@ impl Wiring {
         Self::default()
     }
 
+    /// Returns a board on which every pair of pins that is used gets what `furnish` puts on the bus, as if it had been wired
+    /// for the configuration that uses it.
+    pub fn furnished(furnish: impl Fn(&mut I2cBus) + 'static) -> Self {
+        Wiring { buses: Rc::default(), furnish: Some(Rc::new(furnish)) }
+    }
+
     /// Calls `f` with the bus on these GPIO numbers, which is made if there is none yet.
     pub fn with_bus<R>(&self, sda: u8, scl: u8, f: impl FnOnce(&mut I2cBus) -> R) -> R {
         let mut buses = self.buses.borrow_mut();
         let index = buses.iter().position(|line| line.sda == sda && line.scl == scl).unwrap_or_else(|| {
-            buses.push(Line { sda, scl, bus: I2cBus::new() });
+            let mut bus = I2cBus::new();
+            if let Some(furnish) = &self.furnish {
+                furnish(&mut bus);
+            }
+            buses.push(Line { sda, scl, bus });
             buses.len() - 1
         });
         f(&mut buses[index].bus)

@@ -76,7 +76,8 @@ pub struct Link {
     wire: Rc<RefCell<Wire>>,
 }
 
-/// The node's end of a link.
+/// The node's end of a link. A board that starts again takes a clone; one at a time is used.
+#[derive(Clone)]
 pub struct NodePort {
     wire: Rc<RefCell<Wire>>,
     hardware_address: [u8; 6],

@@ -1,0 +1,406 @@
+//! A NOR flash chip: programming clears bits, erasing a sector sets them, both take their time, and power may go away at any
+//! word of either.
+//!
+//! The model is strict: a word that is programmed twice between two erasures is counted as misuse, because some chips
+//! (Puya) do not keep what such a word holds (esp8266/Arduino issue 4061).
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use embassy_time::{Duration, Instant};
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash as NorFlashTrait, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+use rand_core::{Rng, SeedableRng};
+use rand_pcg::Pcg32;
+
+use crate::world::clock::Clock;
+
+/// Bytes of a sector, the unit of erasing.
+pub const SECTOR_SIZE: usize = 4096;
+/// Bytes of a page, which one program operation does not cross.
+pub const PAGE_SIZE: usize = 256;
+/// Bytes of a word, the unit that a power cut tears.
+pub const WORD_SIZE: usize = 4;
+
+/// How long operations take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Erasing a sector: typically 45 ms, up to 400 ms.
+    pub erase: Duration,
+    /// Programming a page: typically 0.7 ms.
+    pub program: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing { erase: Duration::from_millis(45), program: Duration::from_micros(700) }
+    }
+}
+
+/// What a power cut leaves of the operation that it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tear {
+    /// The words before the cut are done, the others untouched.
+    Clean,
+    /// Of the word at the cut, some of the bits from the lowest up are done.
+    Prefix,
+    /// Of the word at the cut, random bits are done.
+    RandomWord,
+    /// Of everything behind the cut, random bits are done.
+    RandomRest,
+}
+
+impl Tear {
+    /// Every model.
+    pub const ALL: [Tear; 4] = [Tear::Clean, Tear::Prefix, Tear::RandomWord, Tear::RandomRest];
+}
+
+/// A power cut that is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// How many words are erased or programmed before it.
+    pub after_words: u64,
+    /// What it leaves of the operation.
+    pub tear: Tear,
+    /// Decides the random bits.
+    pub seed: u64,
+}
+
+/// What was done to a chip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sectors erased.
+    pub erases: u64,
+    /// Program operations.
+    pub programs: u64,
+    /// Words erased or programmed.
+    pub words: u64,
+    /// Words programmed twice, and other things that a chip does not forgive.
+    pub misuses: u64,
+}
+
+/// An operation that changed the chip, for whoever watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'c> {
+    /// A sector was erased.
+    Erased {
+        /// Its address.
+        address: u32,
+    },
+    /// Bytes were programmed.
+    Programmed {
+        /// Address of the first.
+        address: u32,
+        /// What the chip holds there now.
+        bytes: &'c [u8],
+    },
+}
+
+type Watcher = Box<dyn FnMut(Instant, Change<'_>)>;
+
+struct Chip {
+    bytes: Vec<u8>,
+    timing: Timing,
+    clock: Option<Clock>,
+    cut: Option<Cut>,
+    powered: bool,
+    counts: Counts,
+    sector_erases: Vec<u32>,
+    watcher: Option<Watcher>,
+}
+
+/// A handle to a flash chip. Clones share the chip, which keeps its contents while boards come and go.
+#[derive(Clone)]
+pub struct NorFlash {
+    chip: Rc<RefCell<Chip>>,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashError {
+    /// The supply is off.
+    NoPower,
+    /// The address is outside the chip, or not where the operation may start.
+    Address,
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            FlashError::NoPower => NorFlashErrorKind::Other,
+            FlashError::Address => NorFlashErrorKind::OutOfBounds,
+        }
+    }
+}
+
+impl fmt::Display for FlashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FlashError::NoPower => "the flash chip has no power",
+            FlashError::Address => "the address is not one of the flash chip",
+        })
+    }
+}
+
+impl std::error::Error for FlashError {}
+
+impl NorFlash {
+    /// Returns an erased chip of `size` bytes, a multiple of the sector size, whose operations take no time.
+    pub fn new(size: usize) -> Self {
+        Self::with_contents(vec![0xff; size])
+    }
+
+    /// Returns a chip that holds `bytes`.
+    pub fn with_contents(mut bytes: Vec<u8>) -> Self {
+        bytes.resize(bytes.len().next_multiple_of(SECTOR_SIZE), 0xff);
+        let sectors = bytes.len() / SECTOR_SIZE;
+        NorFlash {
+            chip: Rc::new(RefCell::new(Chip {
+                bytes,
+                timing: Timing::default(),
+                clock: None,
+                cut: None,
+                powered: true,
+                counts: Counts::default(),
+                sector_erases: vec![0; sectors],
+                watcher: None,
+            })),
+        }
+    }
+
+    /// Lets operations take their time of `clock`.
+    pub fn set_clock(&self, clock: &Clock, timing: Timing) {
+        let mut chip = self.chip.borrow_mut();
+        chip.clock = Some(clock.clone());
+        chip.timing = timing;
+    }
+
+    /// Tells `watcher` of every change, in order. The watcher must not use the chip.
+    pub fn watch(&self, watcher: impl FnMut(Instant, Change<'_>) + 'static) {
+        self.chip.borrow_mut().watcher = Some(Box::new(watcher));
+    }
+
+    /// Plans a power cut.
+    pub fn plan_cut(&self, cut: Cut) {
+        let mut chip = self.chip.borrow_mut();
+        let words = chip.counts.words;
+        chip.cut = Some(Cut { after_words: words + cut.after_words, ..cut });
+    }
+
+    /// Returns whether the chip has power: no planned cut has happened since it was switched on.
+    pub fn is_powered(&self) -> bool {
+        self.chip.borrow().powered
+    }
+
+    /// Switches the supply.
+    pub fn set_power(&self, powered: bool) {
+        let mut chip = self.chip.borrow_mut();
+        chip.powered = powered;
+        if powered {
+            chip.cut = None;
+        }
+    }
+
+    /// Returns what was done to the chip.
+    pub fn counts(&self) -> Counts {
+        self.chip.borrow().counts
+    }
+
+    /// Returns how often each sector was erased.
+    pub fn sector_erases(&self) -> Vec<u32> {
+        self.chip.borrow().sector_erases.clone()
+    }
+
+    /// Returns the contents.
+    pub fn contents(&self) -> Vec<u8> {
+        self.chip.borrow().bytes.clone()
+    }
+
+    /// Replaces the contents, as another programmer would.
+    pub fn set_contents(&self, bytes: &[u8]) {
+        let mut chip = self.chip.borrow_mut();
+        for (target, byte) in chip.bytes.iter_mut().zip(bytes) {
+            *target = *byte;
+        }
+    }
+
+    /// Inverts a bit.
+    pub fn flip(&self, bit: usize) {
+        if let Some(byte) = self.chip.borrow_mut().bytes.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+        }
+    }
+
+    fn pass(&self, duration: Duration) {
+        let clock = self.chip.borrow().clock.clone();
+        if let Some(clock) = clock {
+            clock.block_for(duration);
+        }
+    }
+}
+
+impl Chip {
+    /// Changes words from `address` on to what `target` gives for the word's index and its present value, until power goes.
+    fn change(
+        &mut self,
+        address: usize,
+        words: usize,
+        target: impl Fn(usize, u32) -> u32,
+    ) -> Result<(), FlashError> {
+        for index in 0..words {
+            if self.cut.is_some_and(|cut| self.counts.words >= cut.after_words) {
+                self.tear(address, index..words, &target);
+                self.powered = false;
+                return Err(FlashError::NoPower);
+            }
+            let at = address + index * WORD_SIZE;
+            let now = self.word(at);
+            self.set_word(at, target(index, now));
+            self.counts.words += 1;
+        }
+        Ok(())
+    }
+
+    /// Leaves what the planned cut leaves of the words in `rest`.
+    fn tear(&mut self, address: usize, rest: std::ops::Range<usize>, target: &impl Fn(usize, u32) -> u32) {
+        let Some(cut) = self.cut else { return };
+        let mut random = Pcg32::seed_from_u64(cut.seed);
+        let torn = match cut.tear {
+            Tear::Clean => 0,
+            Tear::Prefix | Tear::RandomWord => 1,
+            Tear::RandomRest => rest.len(),
+        };
+        for index in rest.take(torn) {
+            let mask = match cut.tear {
+                Tear::Prefix => (1u32 << (random.next_u32() % 32)) - 1,
+                _ => random.next_u32(),
+            };
+            let at = address + index * WORD_SIZE;
+            let now = self.word(at);
+            self.set_word(at, now & !mask | target(index, now) & mask);
+        }
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        self.bytes
+            .get(at..at + WORD_SIZE)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u32::from_le_bytes)
+    }
+
+    fn set_word(&mut self, at: usize, word: u32) {
+        if let Some(bytes) = self.bytes.get_mut(at..at + WORD_SIZE) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// Tells the watcher what the chip holds now in the bytes that an operation touched, torn or not.
+    fn tell(&mut self, address: usize, len: usize, erased: bool) {
+        let now = self.clock.as_ref().map_or(Instant::from_ticks(0), Clock::now);
+        let bytes = self.bytes.get(address..address + len).unwrap_or_default();
+        if let Some(watcher) = &mut self.watcher {
+            let at = address as u32;
+            watcher(
+                now,
+                if erased {
+                    Change::Erased { address: at }
+                } else {
+                    Change::Programmed { address: at, bytes }
+                },
+            );
+        }
+    }
+}
+
+impl ErrorType for NorFlash {
+    type Error = FlashError;
+}
+
+impl ReadNorFlash for NorFlash {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let chip = self.chip.borrow();
+        if !chip.powered {
+            return Err(FlashError::NoPower);
+        }
+        let offset = offset as usize;
+        let source = chip.bytes.get(offset..offset + bytes.len()).ok_or(FlashError::Address)?;
+        bytes.copy_from_slice(source);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.chip.borrow().bytes.len()
+    }
+}
+
+impl NorFlashTrait for NorFlash {
+    const WRITE_SIZE: usize = WORD_SIZE;
+    const ERASE_SIZE: usize = SECTOR_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        let (from, to) = (from as usize, to as usize);
+        if !from.is_multiple_of(SECTOR_SIZE)
+            || !to.is_multiple_of(SECTOR_SIZE)
+            || to > self.capacity()
+            || from > to
+        {
+            return Err(FlashError::Address);
+        }
+        for address in (from..to).step_by(SECTOR_SIZE) {
+            let timing = self.chip.borrow().timing;
+            self.pass(timing.erase);
+            let mut chip = self.chip.borrow_mut();
+            if !chip.powered {
+                return Err(FlashError::NoPower);
+            }
+            chip.counts.erases += 1;
+            if let Some(count) = chip.sector_erases.get_mut(address / SECTOR_SIZE) {
+                *count += 1;
+            }
+            let result = chip.change(address, SECTOR_SIZE / WORD_SIZE, |_, _| u32::MAX);
+            match result {
+                Ok(()) => chip.tell(address, SECTOR_SIZE, true),
+                Err(_) => chip.tell(address, SECTOR_SIZE, false),
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let address = offset as usize;
+        let is_in_page = address % PAGE_SIZE + bytes.len() <= PAGE_SIZE;
+        if !address.is_multiple_of(WORD_SIZE)
+            || !bytes.len().is_multiple_of(WORD_SIZE)
+            || address + bytes.len() > self.capacity()
+        {
+            return Err(FlashError::Address);
+        }
+        let timing = self.chip.borrow().timing;
+        self.pass(timing.program);
+        let mut chip = self.chip.borrow_mut();
+        if !chip.powered {
+            return Err(FlashError::NoPower);
+        }
+        chip.counts.programs += 1;
+        chip.counts.misuses += u64::from(!is_in_page);
+        let words: Vec<u32> = bytes
+            .chunks_exact(WORD_SIZE)
+            .map(|word| word.try_into().map_or(u32::MAX, u32::from_le_bytes))
+            .collect();
+        let twice = words
+            .iter()
+            .enumerate()
+            .filter(|&(index, &word)| word != u32::MAX && chip.word(address + index * WORD_SIZE) != u32::MAX)
+            .count();
+        chip.counts.misuses += twice as u64;
+        let result = chip
+            .change(address, words.len(), |index, now| now & words.get(index).copied().unwrap_or(u32::MAX));
+        chip.tell(address, bytes.len(), false);
+        result
+    }
+}

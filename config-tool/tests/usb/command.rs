@@ -4,9 +4,6 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
-use dunlin_config_format::image::Header;
-
 use crate::bench::Running;
 
 fn dunlin(board: &Running, arguments: &[&str]) -> Command {
@@ -25,30 +22,8 @@ fn run(board: &Running, arguments: &[&str]) -> (i32, String) {
 
 /// An image file for `esp8266`, its own for each test.
 fn image_file(name: &str) -> PathBuf {
-    let mqtt = Mqtt {
-        host: "192.168.1.10",
-        port: Or::default(),
-        client_identifier: None,
-        username: None,
-        has_password: false,
-        keep_alive_s: Or::default(),
-        prefix: None,
-        confirm_within_s: Or::default(),
-        stats_every_s: Or::default(),
-    };
-    let config = Config {
-        device: Device { name: "esp8266", label: Some(name) },
-        mqtt,
-        link: Link::default(),
-        i2c: List::new(&[]),
-        sensors: List::new(&[]),
-        reports: List::new(&[]),
-    };
-    let mut buffer = [0; 256];
-    let len = config.encode(&mut buffer).unwrap();
-    let header = Header::new(&buffer[..len], &[]);
     let path = std::env::temp_dir().join(format!("dunlin-{}-{name}.dunlin", std::process::id()));
-    std::fs::write(&path, [&header.encode(), &buffer[..len]].concat()).unwrap();
+    std::fs::write(&path, crate::bench::image(500, 1)).unwrap();
     path
 }
 

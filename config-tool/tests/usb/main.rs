@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod bench;
+mod board;
 #[cfg(unix)]
 mod command;
 mod line;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
 pub mod echo;
+pub mod packets;
 pub mod pcap;
 #[cfg(feature = "host")]
 pub mod server;

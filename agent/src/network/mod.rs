@@ -8,8 +8,11 @@
 use core::net::Ipv4Addr;
 
 use dunlin_config_format::config::{Link, StaticIpv4};
+use embassy_futures::select::select;
 use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver::Driver;
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
 
 /// Sockets of the stack: one for DHCP, one for DNS, one for the broker.
 const SOCKETS: usize = 3;
@@ -17,12 +20,13 @@ const SOCKETS: usize = 3;
 /// Memory of the stack.
 pub struct Resources {
     stack: StackResources<SOCKETS>,
+    configured: Signal<NoopRawMutex, ()>,
 }
 
 impl Resources {
     /// Returns unused memory.
     pub const fn new() -> Self {
-        Resources { stack: StackResources::new() }
+        Resources { stack: StackResources::new(), configured: Signal::new() }
     }
 }
 
@@ -33,12 +37,19 @@ impl Default for Resources {
 }
 
 /// The future that moves frames between the driver and the stack. A board polls it beside the agent.
-pub struct Runner<'d, D: Driver>(embassy_net::Runner<'d, D>);
+pub struct Runner<'d, D: Driver> {
+    stack: embassy_net::Runner<'d, D>,
+    configured: &'d Signal<NoopRawMutex, ()>,
+}
 
 impl<D: Driver> Runner<'_, D> {
     /// Moves frames for ever. Dropping the future loses nothing but what is in flight.
     pub async fn run(&mut self) -> ! {
-        self.0.run().await
+        loop {
+            // embassy-net 0.9.1 wakes its runner for socket operations, but not for a new configuration: DHCP would begin
+            // only with the next frame that happens to arrive.
+            select(self.stack.run(), self.configured.wait()).await;
+        }
     }
 }
 
@@ -46,6 +57,7 @@ impl<D: Driver> Runner<'_, D> {
 #[derive(Clone, Copy)]
 pub struct Network<'d> {
     stack: Stack<'d>,
+    configured: &'d Signal<NoopRawMutex, ()>,
 }
 
 /// Makes the network stack over `driver`, without an address.
@@ -55,7 +67,8 @@ pub struct Network<'d> {
 pub fn new<D: Driver>(driver: D, resources: &mut Resources, seed: u64) -> (Network<'_>, Runner<'_, D>) {
     let (stack, runner) =
         embassy_net::new(driver, embassy_net::Config::default(), &mut resources.stack, seed);
-    (Network { stack }, Runner(runner))
+    let configured = &resources.configured;
+    (Network { stack, configured }, Runner { stack: runner, configured })
 }
 
 impl<'d> Network<'d> {
@@ -70,6 +83,7 @@ impl<'d> Network<'d> {
             }),
         };
         self.stack.set_config_v4(config);
+        self.configured.signal(());
     }
 
     /// Returns the node's address, once it has one.

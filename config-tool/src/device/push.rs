@@ -22,7 +22,7 @@ use super::{Exchange, Failure, Hello, HelloTask, Outbox, Patience, Task, Time};
 const RESTARTS: u32 = 5;
 
 /// How long after one verdict the next is asked for.
-const VERDICT_PERIOD: Duration = Duration::from_millis(100);
+const VERDICT_PERIOD: Duration = Duration::from_millis(50);
 
 /// How long a trial without an end is watched. The board goes on alone after that.
 const ENDLESS_TRIAL: Duration = Duration::from_secs(90);

@@ -1,0 +1,126 @@
+//! Configurations come, are tried, confirmed or given up, while the node runs.
+
+use dunlin::device::{Failure, Progress, PushOptions, PushTask, Pushed};
+use dunlin_config_format::reason::Reason;
+use dunlin_twin::world::scenario::{Fault, FaultKind};
+use embassy_time::{Duration, Instant};
+
+use crate::world::{Wish, World, package};
+
+#[test]
+fn an_empty_board_becomes_a_node_in_a_second() {
+    let mut world = World::new();
+    world.run_s(1);
+    let began = world.clock.now();
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    let confirmed = world.clock.now() - began;
+    world.run_s(3);
+    let (at, payload) = world.first_message("test-topic", began).unwrap();
+    println!("first message {} ms, confirmed {} ms", (at - began).as_millis(), confirmed.as_millis());
+    assert!(payload.starts_with("[\"lux-1\", "), "{payload}");
+    assert!(
+        (at - began) <= Duration::from_secs(1),
+        "the first message came {} ms after",
+        (at - began).as_millis()
+    );
+}
+
+#[test]
+fn a_push_changes_a_running_node_in_a_second_and_pushing_again_writes_nothing() {
+    let mut world = World::new();
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    world.run_s(5);
+    let began = world.clock.now();
+    let changed = package(Wish { topic: "other-topic", ..Wish::default() });
+    assert_eq!(world.push(changed.clone()), Ok(Pushed::Confirmed));
+    let confirmed = world.clock.now() - began;
+    world.run_s(3);
+    let (at, _) = world.first_message("other-topic", began).unwrap();
+    println!("first message {} ms, confirmed {} ms", (at - began).as_millis(), confirmed.as_millis());
+    assert!(
+        (at - began) <= Duration::from_secs(1),
+        "the first message came {} ms after",
+        (at - began).as_millis()
+    );
+    assert!(world.first_message("test-topic", at).is_none(), "the old configuration is still running");
+
+    let flash = world.simulation.hardware().flash.counts();
+    assert_eq!(world.push(changed), Ok(Pushed::Unchanged));
+    assert_eq!(world.simulation.hardware().flash.counts(), flash);
+}
+
+/// The erases are the chip's: two sectors of 400 ms at the worst are told apart from the goal of a second.
+#[test]
+fn the_slowest_flash_adds_its_erases_and_nothing_else() {
+    let mut world = World::with_slow_flash();
+    world.run_s(1);
+    let began = world.clock.now();
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    world.run_s(3);
+    let (at, _) = world.first_message("test-topic", began).unwrap();
+    println!("first message {} ms with 400 ms erases", (at - began).as_millis());
+    assert!((at - began) <= Duration::from_millis(800 + 300), "{} ms", (at - began).as_millis());
+    assert_eq!(world.simulation.hardware().line.counts().overruns, 0);
+}
+
+fn broker_away(from: Instant) -> Fault {
+    Fault { name: "away".to_owned(), at: from, duration: None, kind: FaultKind::BrokerAway }
+}
+
+#[test]
+fn a_configuration_that_finds_no_broker_is_tried_and_rolled_back() {
+    let mut world = World::with_faults(vec![broker_away(Instant::from_secs(60))]);
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    world.run_until(Instant::from_secs(61));
+    let bad = package(Wish { topic: "never", confirm_within_s: 10, ..Wish::default() });
+    let mut task = PushTask::new(bad, PushOptions::default()).unwrap();
+    let mut trials = Vec::new();
+    let pushed = world.run_watching(&mut task, |task| {
+        while let Some(progress) = task.take_progress() {
+            if let Progress::Trial(trial) = progress {
+                trials.push(trial);
+            }
+        }
+        true
+    });
+    let pushed = pushed.unwrap().unwrap();
+    assert!(
+        matches!(pushed, Pushed::Rejected { reason: Some(code) }
+            if Reason::from_code(code) == Some(Reason::BrokerUnreachable)),
+        "{pushed:?}"
+    );
+    assert!(trials.iter().any(|trial| trial.limit == Some(std::time::Duration::from_secs(10))));
+    assert!(trials.iter().any(|trial| trial.attempts > 0), "an attempt was told");
+}
+
+#[test]
+fn a_board_that_resets_during_a_push_takes_it_all_the_same() {
+    for at_ms in (100..700).step_by(60) {
+        let at = Instant::from_millis(2000 + at_ms);
+        let reset = Fault { name: "reset".to_owned(), at, duration: None, kind: FaultKind::Reset };
+        let mut world = World::with_faults(vec![reset]);
+        world.run_s(2);
+        assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed), "reset at {at_ms} ms");
+    }
+}
+
+#[test]
+fn an_image_for_another_device_is_refused() {
+    let mut world = World::new();
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    let mut other = package(Wish { topic: "other-topic", ..Wish::default() });
+    other.device = "porch".to_owned();
+    assert!(matches!(world.push(other), Err(Failure::OtherDevice { .. })));
+}
+
+#[test]
+fn a_changed_secret_holds_with_the_next_generation() {
+    let mut world = World::new();
+    let mut with_secret = package(Wish { has_password: true, ..Wish::default() });
+    with_secret.secrets = vec![("mqtt.password".to_owned(), b"first".to_vec())];
+    assert_eq!(world.push(with_secret.clone()), Ok(Pushed::Confirmed));
+    assert_eq!(world.push(with_secret.clone()), Ok(Pushed::Unchanged));
+    with_secret.secrets[0].1 = b"second".to_vec();
+    assert_eq!(world.push(with_secret.clone()), Ok(Pushed::Confirmed));
+    assert_eq!(world.push(with_secret), Ok(Pushed::Unchanged));
+}

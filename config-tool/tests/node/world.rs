@@ -1,0 +1,207 @@
+//! A computer at the end of the board's serial line.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Task};
+use dunlin::package;
+use dunlin_config_format::config::{
+    Config, Device, I2cBus, Link, List, Member, Mqtt, Or, Payload, QoS, Report, Sensor,
+};
+use dunlin_config_format::driver::Driver;
+use dunlin_config_format::image::Header;
+use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
+use dunlin_twin::native::simulation::Simulation;
+use dunlin_twin::world::broker::{Activity, Broker};
+use dunlin_twin::world::clock::Clock;
+use dunlin_twin::world::environment::Environment;
+use dunlin_twin::world::scenario::{Fault, Scenario};
+use embassy_time::{Duration, Instant};
+
+/// What a configuration for these tests says.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) topic: &'static str,
+    pub(crate) period_ms: u32,
+    pub(crate) confirm_within_s: u32,
+    pub(crate) has_password: bool,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Wish { topic: "test-topic", period_ms: 2000, confirm_within_s: 60, has_password: false }
+    }
+}
+
+/// Makes a package of a wish: the tutorial's configuration.
+pub(crate) fn package(wish: Wish) -> Package {
+    let bus = [I2cBus { id: "main", sda: 4, scl: 5, frequency_hz: Or(100_000) }];
+    let sensor = [Sensor {
+        id: "lux-1",
+        label: None,
+        driver: Driver::Tsl2591,
+        bus: Some(0),
+        address: None,
+        period_ms: wish.period_ms,
+        options: List::default(),
+        readings: List::default(),
+    }];
+    let members = [Member { sensor: 0, reading: 0 }];
+    let report = [Report {
+        id: None,
+        topic: Some(wish.topic),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        payload: Payload::ThingFlow,
+        members: List::new(&members),
+        every_ms: None,
+        filters: List::default(),
+    }];
+    let config = Config {
+        device: Device { name: "esp8266", label: None },
+        mqtt: Mqtt {
+            host: "192.168.1.10",
+            port: Or(1883),
+            client_identifier: None,
+            username: wish.has_password.then_some("user"),
+            has_password: wish.has_password,
+            keep_alive_s: Or(60),
+            prefix: None,
+            confirm_within_s: Or(wish.confirm_within_s),
+            stats_every_s: Or(60),
+        },
+        link: Link::default(),
+        i2c: List::new(&bus),
+        sensors: List::new(&sensor),
+        reports: List::new(&report),
+    };
+    let mut body = vec![0; 4096];
+    let len = config.encode(&mut body).unwrap();
+    body.truncate(len);
+    let image = [&Header::new(&body, &[]).encode(), &body[..]].concat();
+    package::from_image(image, Vec::new()).unwrap()
+}
+
+/// Bytes between the line and the computer.
+#[derive(Default)]
+struct Ends {
+    heard: Vec<u8>,
+    to_send: Vec<u8>,
+}
+
+/// A board, its world, and a computer.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) simulation: Simulation,
+    pub(crate) broker: Broker,
+    pub(crate) station: Station,
+    ends: Rc<RefCell<Ends>>,
+    /// What reached the broker: when, topic, payload.
+    pub(crate) messages: Rc<RefCell<VecDeque<(Instant, String, String)>>>,
+}
+
+impl World {
+    /// A board with empty flash, at constant daylight of 284 lx.
+    pub(crate) fn new() -> Self {
+        Self::with_faults(Vec::new())
+    }
+
+    pub(crate) fn with_faults(faults: Vec<Fault>) -> Self {
+        Self::with(faults, Timing::default())
+    }
+
+    /// A board whose flash chip takes 400 ms to erase a sector, the most that data sheets allow.
+    pub(crate) fn with_slow_flash() -> Self {
+        Self::with(Vec::new(), Timing { erase: Duration::from_millis(400), ..Timing::default() })
+    }
+
+    fn with(faults: Vec<Fault>, timing: Timing) -> Self {
+        let scenario = Scenario { faults, ..Scenario::quiet(Environment::constant(284.0)) };
+        let clock = Clock::virtual_time();
+        let mut simulation = Simulation::new(&clock, &scenario, NorFlash::new(1 << 20), timing);
+        let ends: Rc<RefCell<Ends>> = Rc::default();
+        let line_ends = ends.clone();
+        simulation.connect_host(move |now, line| {
+            let mut ends = line_ends.borrow_mut();
+            line.host_read(now, &mut ends.heard);
+            let bytes = std::mem::take(&mut ends.to_send);
+            line.host_write(now, &bytes);
+        });
+        let mut broker = Broker::new();
+        let messages: Rc<RefCell<VecDeque<_>>> = Rc::default();
+        let seen = messages.clone();
+        broker.observe(move |at, activity| {
+            if let Activity::Published { topic, payload, .. } = activity {
+                let text = String::from_utf8_lossy(payload).into_owned();
+                seen.borrow_mut().push_back((at, (*topic).to_owned(), text));
+            }
+        });
+        World { clock, simulation, broker, station: Station::default(), ends, messages }
+    }
+
+    /// Lets the world run until `end`.
+    pub(crate) fn run_until(&mut self, end: Instant) {
+        loop {
+            self.simulation.step(&mut self.broker).unwrap();
+            if self.clock.now() >= end {
+                return;
+            }
+            self.wait(Some(end));
+        }
+    }
+
+    /// Lets `seconds` pass.
+    pub(crate) fn run_s(&mut self, seconds: u64) {
+        self.run_until(self.clock.now() + Duration::from_secs(seconds));
+    }
+
+    /// Moves to the next event, at most to `end`.
+    fn wait(&mut self, end: Option<Instant>) {
+        let next = [self.simulation.next_event(), self.broker.next_event(), end].into_iter().flatten().min();
+        let next = next.unwrap_or_else(|| panic!("nothing will ever happen"));
+        self.clock.wait_until(next.max(self.clock.now() + Duration::from_ticks(1)));
+        self.broker.step(self.clock.now());
+    }
+
+    /// Runs a task of the computer to its end.
+    pub(crate) fn run<T: Task>(&mut self, task: &mut T) -> Result<T::Output, Failure> {
+        self.run_watching(task, |_| true).unwrap_or_else(|| panic!("nobody ended it"))
+    }
+
+    /// Runs a task until it ends or `watch` says no.
+    pub(crate) fn run_watching<T: Task>(
+        &mut self,
+        task: &mut T,
+        mut watch: impl FnMut(&mut T) -> bool,
+    ) -> Option<Result<T::Output, Failure>> {
+        loop {
+            self.simulation.step(&mut self.broker).unwrap();
+            let now = std::time::Duration::from_micros(self.clock.now().as_micros());
+            let heard = std::mem::take(&mut self.ends.borrow_mut().heard);
+            let end = self.station.receive(now, &heard, task).or_else(|| self.station.tick(now, task));
+            let bytes = self.station.take_bytes();
+            let is_quiet = bytes.is_empty();
+            self.ends.borrow_mut().to_send.extend(bytes);
+            let goes_on = watch(task);
+            if end.is_some() || !goes_on {
+                return end;
+            }
+            if is_quiet {
+                let deadline = task.deadline().map(|at| Instant::from_micros(at.as_micros() as u64));
+                self.wait(deadline);
+            }
+        }
+    }
+
+    pub(crate) fn push(&mut self, package: Package) -> Result<Pushed, Failure> {
+        self.run(&mut PushTask::new(package, PushOptions::default()).unwrap())
+    }
+
+    /// Returns when the first message came on `topic` since `since`, and its payload.
+    pub(crate) fn first_message(&self, topic: &str, since: Instant) -> Option<(Instant, String)> {
+        let messages = self.messages.borrow();
+        let found = messages.iter().find(|(at, its, _)| *at >= since && its == topic);
+        found.map(|(at, _, payload)| (*at, payload.clone()))
+    }
+}

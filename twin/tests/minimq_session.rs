@@ -11,6 +11,8 @@ use std::time::Instant as WallClock;
 
 use dunlin_twin::world::broker::{Activity, Broker, BrokerFaults, Presence, Qos};
 use dunlin_twin::world::clock::Clock;
+use dunlin_twin::world::network::gateway::GatewaySettings;
+use dunlin_twin::world::network::lan::Lan;
 use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Instant, Timer, with_deadline, with_timeout};
@@ -19,7 +21,7 @@ use minimq::{
     Will,
 };
 
-use support::session::{dhcp, run_with};
+use support::session::{HARDWARE_ADDRESS, dhcp, drive, run_with};
 
 const BROKER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 168, 1, 10), 1883);
 
@@ -178,6 +180,69 @@ fn a_silent_client_is_dropped_after_one_and_a_half_keep_alives_and_its_will_publ
     assert_eq!(wills.len(), 1, "{wills:?}");
     assert!((65..=75).contains(&wills[0].0), "{wills:?}");
     assert_eq!(broker.borrow().retained("status"), Some(b"offline".as_slice()));
+}
+
+/// Connects a node with a will, switches it off, and switches it on again or not; returns what the broker saw by when.
+fn power_cut(back_at_s: Option<u64>) -> Vec<(u64, String)> {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let mut broker = Broker::new();
+    let log = Rc::clone(&seen);
+    broker.observe(move |at, activity| {
+        let line = match activity {
+            Activity::Disconnected { reason, .. } => format!("{reason:?}"),
+            Activity::Published { topic, .. } => (*topic).to_owned(),
+            _ => return,
+        };
+        log.borrow_mut().push((at.as_secs(), line));
+    });
+    let broker = RefCell::new(broker);
+    let clock = Clock::virtual_time();
+    let (port, mut lan) = Lan::new(&clock, GatewaySettings::default(), HARDWARE_ADDRESS, 1);
+    let node = async |stack: Stack<'_>| {
+        stack.wait_config_up().await;
+        let will = Will::new("will", b"offline", &[]).unwrap();
+        let config = client("node", buffers()).keepalive_interval(10).will(will).unwrap();
+        connected(stack, &mut Session::new(config), async |connection| {
+            let publication = Publication::new("birth", b"online".as_slice()).qos(QoS::AtLeastOnce);
+            connection.publish(publication).await.unwrap();
+            while !connection.session().is_publish_quiescent() {
+                connection.poll().await.unwrap();
+            }
+            if Instant::now() < Instant::from_secs(10) {
+                std::future::pending().await
+            }
+        })
+        .await;
+    };
+    let off_at = Instant::from_secs(5);
+    assert!(!drive(&clock, &mut lan, port.clone(), 1, dhcp(), &broker, off_at, node));
+    lan.lose_node();
+    let end = Instant::from_secs(60);
+    match back_at_s {
+        Some(back_at_s) => {
+            clock.wait_until(Instant::from_secs(back_at_s));
+            assert!(drive(&clock, &mut lan, port, 2, dhcp(), &broker, end, node));
+        }
+        None => {
+            while clock.now() < end {
+                lan.step(clock.now(), &mut *broker.borrow_mut());
+                clock.block_for(Duration::from_millis(100));
+            }
+        }
+    }
+    seen.take()
+}
+
+#[test]
+fn a_node_without_power_is_missed_or_comes_back_under_its_own_name() {
+    let owned = |expected: &[(u64, &str)]| -> Vec<_> {
+        expected.iter().map(|&(at, line)| (at, line.to_owned())).collect()
+    };
+    // 15 s after the last packet; that was an acknowledgement at the start.
+    let missed = power_cut(None);
+    assert_eq!(missed[1..], owned(&[(15, "Broker(141)"), (15, "will")]), "{missed:?}");
+    let back = power_cut(Some(12));
+    assert_eq!(back[1..4], owned(&[(12, "Broker(142)"), (12, "will"), (12, "birth")]), "{back:?}");
 }
 
 #[test]

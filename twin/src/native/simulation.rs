@@ -135,7 +135,7 @@ impl Simulation {
             self.hardware.line.advance(now);
             if self.starts_at.is_none() {
                 self.executor.run()?;
-                self.end_if_over(&mut upstream);
+                self.end_if_over();
             }
             let now = clock.now();
             (self.host)(now, &self.hardware.line);
@@ -168,24 +168,24 @@ impl Simulation {
     }
 
     /// Cuts the power, for as long as told.
-    pub fn cut_power(&mut self, upstream: &mut impl Upstream, off_time: Duration) {
-        self.stop(upstream);
+    pub fn cut_power(&mut self, off_time: Duration) {
+        self.stop();
         let now = self.hardware.clock.now();
         self.hardware.wiring.for_each_bus(|_, bus| bus.power_cycle(now + off_time));
         self.starts_at = Some((now + off_time, ResetCause::PowerOn));
     }
 
     /// Resets the board.
-    pub fn reset(&mut self, upstream: &mut impl Upstream, cause: ResetCause) {
-        self.stop(upstream);
+    pub fn reset(&mut self, cause: ResetCause) {
+        self.stop();
         self.starts_at = Some((self.hardware.clock.now() + RESET_TIME, cause));
     }
 
-    fn stop(&mut self, upstream: &mut impl Upstream) {
+    fn stop(&mut self) {
         // Dropping the agent is what a power cut does to it.
         self.executor = Executor::new();
         self.exit.set(None);
-        self.lan.cut_power(self.hardware.clock.now(), upstream);
+        self.lan.lose_node();
     }
 
     fn start_if_due(&mut self, now: Instant) {
@@ -206,13 +206,13 @@ impl Simulation {
     }
 
     /// Ends a run that is over: the agent asked for a restart, the watchdog bit, or a planned cut happened.
-    fn end_if_over(&mut self, upstream: &mut impl Upstream) {
+    fn end_if_over(&mut self) {
         if !self.hardware.flash.is_powered() {
-            self.cut_power(upstream, self.off_time);
+            self.cut_power(self.off_time);
         } else if self.exit.take() == Some(Exit::Restart) {
-            self.reset(upstream, ResetCause::Software);
+            self.reset(ResetCause::Software);
         } else if self.hardware.clock.now() >= self.hardware.watchdog_bites_at() {
-            self.reset(upstream, ResetCause::Watchdog);
+            self.reset(ResetCause::Watchdog);
         }
     }
 
@@ -230,7 +230,7 @@ impl Simulation {
         for (fault, begins) in due {
             match (fault.kind, begins) {
                 (FaultKind::PowerCut { operation: None }, true) => {
-                    self.cut_power(upstream, fault.duration.unwrap_or(RESET_TIME));
+                    self.cut_power(fault.duration.unwrap_or(RESET_TIME));
                 }
                 (FaultKind::PowerCut { operation: Some(operation) }, true) => {
                     self.off_time = fault.duration.unwrap_or(RESET_TIME);
@@ -239,7 +239,7 @@ impl Simulation {
                     let seed = u64::from(operation);
                     self.hardware.flash.plan_cut(Cut { after_words, tear: Tear::RandomWord, seed });
                 }
-                (FaultKind::Reset, true) => self.reset(upstream, ResetCause::External),
+                (FaultKind::Reset, true) => self.reset(ResetCause::External),
                 (FaultKind::SerialNoise { flip_ppm, drop_ppm, double_ppm }, true) => {
                     let noise = Noise::new(u64::from(now.as_millis() as u32), flip_ppm, drop_ppm, double_ppm);
                     self.hardware.line.set_noise(noise);

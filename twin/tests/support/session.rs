@@ -8,6 +8,7 @@ use dunlin_twin::native::executor::{Executor, Rest};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::network::gateway::GatewaySettings;
 use dunlin_twin::world::network::lan::Lan;
+use dunlin_twin::world::network::link::NodePort;
 use dunlin_twin::world::network::upstream::Upstream;
 use embassy_net::dns::DnsQueryType;
 use embassy_net::tcp::{Error as TcpError, TcpSocket};
@@ -17,7 +18,7 @@ use embassy_time::Instant;
 use super::echo::Echo;
 use super::pcap;
 
-const HARDWARE_ADDRESS: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
+pub const HARDWARE_ADDRESS: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 /// Documentation address (RFC 5737).
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// Longer than anything here takes.
@@ -43,11 +44,29 @@ pub fn run_with(
     prepare: impl FnOnce(&Lan),
     node: impl AsyncFnOnce(Stack<'_>),
 ) -> Lan {
-    let _entered = clock.enter();
     let (port, mut lan) = Lan::new(clock, GatewaySettings::default(), HARDWARE_ADDRESS, lan_seed);
     prepare(&lan);
+    let ended = drive(clock, &mut lan, port, 7, config, upstream, END_OF_TIME, node);
+    assert!(ended, "the node does not come to an end");
+    lan
+}
+
+/// Runs `node` on a network that is there already, until it ends or `until`; returns whether it ended. `stack_seed` is
+/// the entropy of this start.
+#[expect(clippy::too_many_arguments, reason = "a board's worth of things")]
+pub fn drive(
+    clock: &Clock,
+    lan: &mut Lan,
+    port: NodePort,
+    stack_seed: u64,
+    config: Config,
+    upstream: &RefCell<impl Upstream>,
+    until: Instant,
+    node: impl AsyncFnOnce(Stack<'_>),
+) -> bool {
+    let _entered = clock.enter();
     let mut resources = StackResources::<3>::new();
-    let (stack, mut runner) = embassy_net::new(port, config, &mut resources, 7);
+    let (stack, mut runner) = embassy_net::new(port, config, &mut resources, stack_seed);
     let mut executor = Executor::new();
     let node = executor.spawn(node(stack));
     executor.spawn(async move { runner.run().await });
@@ -59,13 +78,17 @@ pub fn run_with(
         }
         let upstream_event = upstream.borrow().next_event();
         let next = [clock.next_alarm(), lan.next_event(), upstream_event].into_iter().flatten().min();
+        let next = next.expect("the node waits for ever");
+        if next > until {
+            clock.wait_until(until);
+            return false;
+        }
         let before = clock.now();
-        clock.wait_until(next.expect("the node waits for ever"));
+        clock.wait_until(next);
         standing_turns = if clock.now() > before { 0 } else { standing_turns + 1 };
         assert!(standing_turns < 10, "time stands still at {before:?}");
-        assert!(clock.now() < END_OF_TIME, "the node does not come to an end");
     }
-    lan
+    true
 }
 
 /// Asks for an address.

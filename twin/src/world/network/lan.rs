@@ -57,12 +57,11 @@ impl Lan {
         [self.link.next_event(), self.gateway.next_event()].into_iter().flatten().min()
     }
 
-    /// Ends every stream, as when the node's board is switched off. The link forgets what is under way.
-    pub fn cut_power(&mut self, now: Instant, upstream: &mut impl Upstream) {
-        let settings = self.link.settings();
-        self.link.set(super::link::LinkSettings { up: false, ..settings });
-        self.carrier.drop_all(now, &mut self.gateway, upstream);
-        self.gateway.step(now, &mut self.link);
-        self.link.set(settings);
+    /// Loses what is under way, as when the node's board is reset or switched off.
+    ///
+    /// The far side learns nothing of it, as in life: the node's streams stay half-open until the broker misses it, or its
+    /// network stack is back and does not know them.
+    pub fn lose_node(&mut self) {
+        self.link.clear();
     }
 }

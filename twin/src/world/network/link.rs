@@ -116,14 +116,16 @@ impl Link {
         let changed = wire.settings.up != settings.up;
         wire.settings = settings;
         if !settings.up {
-            let under_way = wire.to_gateway.len() + wire.to_node.len();
-            wire.counts.lost += under_way as u64;
-            wire.to_gateway.clear();
-            wire.to_node.clear();
+            wire.clear();
         }
         let waker = if changed { wire.link_waker.take() } else { None };
         drop(wire);
         wake(waker);
+    }
+
+    /// Loses the frames that are under way.
+    pub fn clear(&self) {
+        self.wire.borrow_mut().clear();
     }
 
     /// Starts a packet capture at the node's end: what the node sends, lost or not, and what reaches it. One that runs
@@ -191,6 +193,13 @@ impl Wire {
         let mut bytes = self.unused.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_SIZE));
         bytes.resize(len, 0);
         bytes
+    }
+
+    fn clear(&mut self) {
+        let under_way = self.to_gateway.len() + self.to_node.len();
+        self.counts.lost += under_way as u64;
+        let frames = self.to_gateway.drain(..).chain(self.to_node.drain(..));
+        self.unused.extend(frames.map(|frame| frame.bytes));
     }
 
     fn queue(&mut self, direction: Direction) -> &mut Queue {

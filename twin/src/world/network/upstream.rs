@@ -110,15 +110,6 @@ impl Carrier {
         busy
     }
 
-    /// Ends every stream, as when the node's board is switched off.
-    pub fn drop_all(&mut self, now: Instant, gateway: &mut Gateway, upstream: &mut impl Upstream) {
-        for (stream, carried) in std::mem::take(&mut self.streams) {
-            gateway.reset(stream);
-            upstream.drop_connection(now, carried.connection, true);
-        }
-        self.questions.clear();
-    }
-
     fn handle(
         &mut self,
         now: Instant,

@@ -66,7 +66,8 @@ fn as_text(event: &NodeEvent) -> String {
         NodeEvent::Health { uptime, sensor, health } => format!("{}  {sensor} is {health}", at(uptime)),
         NodeEvent::Log { uptime, text } => format!("{}  {}", at(uptime), printable(text.as_bytes())),
         NodeEvent::Sent { uptime, topic, payload, qos } => {
-            format!("{}  → {topic} (QoS {qos})  {}", at(uptime), printable(payload))
+            let line = format!("{}  → {topic} (QoS {qos})  {}", at(uptime), printable(payload));
+            line.trim_end().to_owned()
         }
         NodeEvent::Lost(count) => format!("{:>10}  {count} events were lost on the line", ""),
         NodeEvent::Answers(false) => format!("{:>10}  the board does not answer any more", ""),

@@ -1,6 +1,7 @@
 //! Configurations come, are tried, confirmed or given up, while the node runs.
 
-use dunlin::device::{Failure, Progress, PushOptions, PushTask, Pushed};
+use dunlin::device::{Failure, HelloTask, Progress, PullTask, PushOptions, PushTask, Pushed};
+use dunlin_config_format::message::state;
 use dunlin_config_format::reason::Reason;
 use dunlin_twin::world::scenario::{Fault, FaultKind};
 use embassy_time::{Duration, Instant};
@@ -94,6 +95,25 @@ fn a_configuration_that_finds_no_broker_is_tried_and_rolled_back() {
 }
 
 #[test]
+fn a_person_at_the_bench_confirms_without_a_broker() {
+    let mut world = World::with_faults(vec![broker_away(Instant::from_ticks(0))]);
+    let options = PushOptions { confirm: true, ..PushOptions::default() };
+    let mut task = PushTask::new(package(Wish::default()), options).unwrap();
+    assert_eq!(world.run(&mut task), Ok(Pushed::Confirmed));
+}
+
+#[test]
+fn a_first_configuration_without_a_broker_stays_on_trial() {
+    let mut world = World::with_faults(vec![broker_away(Instant::from_ticks(0))]);
+    let pushed = world.push(package(Wish::default())).unwrap();
+    let reason = Some(Reason::BrokerUnreachable.code());
+    assert_eq!(pushed, Pushed::OnTrial { reason });
+    world.run_s(3600);
+    let hello = world.run(&mut HelloTask::new().unwrap()).unwrap();
+    assert_eq!((hello.state, hello.generation), (state::TRIAL, Some(1)));
+}
+
+#[test]
 fn a_board_that_resets_during_a_push_takes_it_all_the_same() {
     for at_ms in (100..700).step_by(60) {
         let at = Instant::from_millis(2000 + at_ms);
@@ -101,6 +121,48 @@ fn a_board_that_resets_during_a_push_takes_it_all_the_same() {
         let mut world = World::with_faults(vec![reset]);
         world.run_s(2);
         assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed), "reset at {at_ms} ms");
+    }
+}
+
+#[test]
+fn a_power_cut_in_any_flash_operation_of_a_push_leaves_the_old_or_the_new() {
+    for operation in 1..=8 {
+        let cut = Fault {
+            name: "cut".to_owned(),
+            at: Instant::from_secs(10),
+            duration: Some(Duration::from_millis(500)),
+            kind: FaultKind::PowerCut { operation: Some(operation) },
+        };
+        let mut world = World::with_faults(vec![cut]);
+        assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+        world.run_until(Instant::from_secs(11));
+        // The push goes on by itself when the board is back.
+        let changed = package(Wish { topic: "other-topic", ..Wish::default() });
+        assert_eq!(world.push(changed), Ok(Pushed::Confirmed), "cut in operation {operation}");
+        let since = world.clock.now();
+        world.run_s(5);
+        assert!(world.first_message("other-topic", since).is_some(), "cut in operation {operation}");
+        assert_eq!(world.simulation.hardware().flash.counts().misuses, 0);
+    }
+}
+
+#[test]
+fn a_bad_cable_slows_a_push_and_nothing_else() {
+    for seed in 0..40 {
+        let (flip_ppm, drop_ppm, double_ppm) = (400, 200, 200);
+        let noise = Fault {
+            name: "cable".to_owned(),
+            at: Instant::from_millis(5000 + seed),
+            duration: None,
+            kind: FaultKind::SerialNoise { flip_ppm, drop_ppm, double_ppm },
+        };
+        let mut world = World::with_faults(vec![noise]);
+        assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+        world.run_until(Instant::from_millis(5001 + seed));
+        let changed = package(Wish { topic: "other-topic", ..Wish::default() });
+        assert_eq!(world.push(changed.clone()), Ok(Pushed::Confirmed), "seed {seed}");
+        let pulled = world.run(&mut PullTask::new().unwrap()).unwrap();
+        assert_eq!(pulled.bytes, changed.image, "seed {seed}");
     }
 }
 

@@ -185,6 +185,7 @@ impl Simulation {
         // Dropping the agent is what a power cut does to it.
         self.executor = Executor::new();
         self.exit.set(None);
+        self.hardware.line.stop_board(self.hardware.clock.now());
         self.lan.lose_node();
     }
 

@@ -117,6 +117,11 @@ impl SerialLine {
         self.0.borrow_mut().board_rate = baud;
     }
 
+    /// Stops the board's end, as a reset or a power cut does: what is in its FIFOs is lost.
+    pub fn stop_board(&self, now: Instant) {
+        self.0.borrow_mut().stop_board(nanoseconds(now));
+    }
+
     /// Restarts the board's end: FIFOs empty, the usual speed, and the boot ROM's message at [`ROM_RATE`].
     pub fn restart_board(&self, now: Instant) {
         self.0.borrow_mut().restart_board(nanoseconds(now));
@@ -288,14 +293,17 @@ impl Line {
         self.transmit_fifo.get(above).copied()
     }
 
-    fn restart_board(&mut self, now: u64) {
+    fn stop_board(&mut self, now: u64) {
         self.receive(now);
         self.receive_fifo.clear();
-        self.transmit(now);
-        // What was in the transmit FIFO never leaves it.
         self.transmit_fifo.clear();
+        // What was in the transmit FIFO never leaves it.
         self.to_host.retain(|(arrival, _)| *arrival <= now + self.adapter_latency);
         self.to_host_free_at = now;
+    }
+
+    fn restart_board(&mut self, now: u64) {
+        self.stop_board(now);
         self.board_rate = USUAL_RATE;
         self.put_on_wire(now, ROM_MESSAGE, ROM_RATE);
         self.transmit_fifo.clear();

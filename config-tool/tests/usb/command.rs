@@ -110,6 +110,28 @@ fn push_works_while_monitor_holds_the_port() {
 }
 
 #[test]
+fn push_watch_pushes_at_every_save_until_ctrl_c() {
+    let board = Running::start();
+    let file = image_file("watch");
+    let arguments = ["push", file.to_str().unwrap(), "--watch", "--json"];
+    let mut watch = dunlin(&board, &arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut verdicts = lines.filter_map(|line| {
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        event["verdict"].as_str().map(str::to_owned)
+    });
+    assert_eq!(verdicts.next().as_deref(), Some("confirmed"));
+    std::fs::write(&file, crate::bench::image(700, 2)).unwrap();
+    assert_eq!(verdicts.next().as_deref(), Some("confirmed"));
+    // While it watches, it serves the port to others.
+    assert_eq!(run(&board, &["read", "lux-1"]).0, 0);
+    let process = rustix::process::Pid::from_child(&watch);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
 fn what_can_t_be_pushed_is_told_before_a_port_is_opened() {
     let nowhere = ["--port", "/dev/ttyUSB-none"];
     let run = |arguments: &[&str]| {

@@ -5,10 +5,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::command::{Exit, erase, info, monitor, ports, probe, pull, push, read, restart, rollback};
+use crate::command::{
+    Exit, erase, info, monitor, ports, probe, pull, push, read, restart, rollback, simulate,
+};
 
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
 const VERBS: &str = "\
+Try:
+  simulate   run a node on this computer, with simulated sensors and a broker
 Board:
   push       bring a configuration to a board and wait for the verdict
   pull       read the running configuration's image from a board
@@ -38,6 +42,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Simulate(simulate::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
     Info(info::Arguments),
@@ -66,6 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             welcome();
             Ok(Exit::Done)
         }
+        Some(Verb::Simulate(arguments)) => simulate::run(&arguments),
         Some(Verb::Push(arguments)) => push::run(&arguments),
         Some(Verb::Pull(arguments)) => pull::run(&arguments),
         Some(Verb::Info(arguments)) => info::run(&arguments),

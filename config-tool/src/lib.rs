@@ -6,9 +6,13 @@
 pub mod cli;
 #[cfg(not(target_family = "wasm"))]
 mod command;
+pub mod compile;
 pub mod device;
+pub mod duration;
 #[cfg(not(target_family = "wasm"))]
 pub mod interrupt;
 #[cfg(not(target_family = "wasm"))]
 pub mod line;
 pub mod package;
+#[cfg(not(target_family = "wasm"))]
+pub mod simulate;

@@ -6,6 +6,7 @@ use std::path::Path;
 use dunlin_config_format::config::Config;
 use dunlin_config_format::image::{HeaderError, Image, ImageError, MAGIC};
 
+use crate::compile::{SecretSource, Source, compile};
 use crate::device::Package;
 
 /// Why a file can't be pushed. Shown to people as it is.
@@ -35,7 +36,77 @@ pub fn load(path: &Path) -> Result<Package, PackageError> {
     if bytes.starts_with(&MAGIC.to_le_bytes()) {
         return from_image(bytes, Vec::new()).map_err(|error| PackageError(format!("`{shown}`: {error}")));
     }
-    Err(PackageError(format!("`{shown}` is no image: it does not begin with `DNLN`")))
+    let (image, sources) = compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    from_image(image, secrets(folder, sources)?)
+}
+
+/// Reads a file for a board that needs no secrets.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_without_secrets(path: &Path) -> Result<Package, PackageError> {
+    let shown = path.display();
+    let bytes =
+        std::fs::read(path).map_err(|error| PackageError(format!("`{shown}` can't be read: {error}")))?;
+    if bytes.starts_with(&MAGIC.to_le_bytes()) {
+        return from_image(bytes, Vec::new()).map_err(|error| PackageError(format!("`{shown}`: {error}")));
+    }
+    from_text(&shown.to_string(), &text_of(bytes, &shown)?)
+}
+
+/// Compiles a text; secrets are not looked for.
+///
+/// # Errors
+/// Every problem of the text, as people read it.
+pub fn from_text(name: &str, text: &str) -> Result<Package, PackageError> {
+    let (image, _) = compiled(name, text)?;
+    from_image(image, Vec::new())
+}
+
+fn text_of(bytes: Vec<u8>, shown: &impl fmt::Display) -> Result<String, PackageError> {
+    String::from_utf8(bytes).map_err(|error| {
+        PackageError(format!(
+            "`{shown}` is neither an image nor text (byte {})",
+            error.utf8_error().valid_up_to()
+        ))
+    })
+}
+
+type Secrets = Vec<(&'static str, SecretSource)>;
+
+fn compiled(name: &str, text: &str) -> Result<(Vec<u8>, Secrets), PackageError> {
+    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    let compiled = compile(&source);
+    let told: Vec<String> =
+        compiled.diagnostics.iter().map(|problem| problem.human(&source, false)).collect();
+    match compiled.image {
+        Some(image) => Ok((image, compiled.secrets)),
+        None => Err(PackageError(format!("`{name}` is refused\n\n{}", told.join("\n")))),
+    }
+}
+
+/// Finds the secrets of a file.
+fn secrets(folder: &Path, sources: Secrets) -> Result<Vec<(String, Vec<u8>)>, PackageError> {
+    let find = |source: SecretSource| match source {
+        SecretSource::Plain(text) => Ok(text.0.into_bytes()),
+        SecretSource::Env(name) => std::env::var(&name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .map(String::into_bytes)
+            .ok_or_else(|| PackageError(format!("the variable `{name}` is not set: `export {name}=…`"))),
+        SecretSource::File(path) => {
+            let text = std::fs::read_to_string(folder.join(&path))
+                .map_err(|error| PackageError(format!("the secret file `{path}` can't be read: {error}")))?;
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            let text = text.strip_suffix('\r').unwrap_or(text);
+            if text.is_empty() {
+                return Err(PackageError(format!("the secret file `{path}` is empty")));
+            }
+            Ok(text.as_bytes().to_vec())
+        }
+    };
+    sources.into_iter().map(|(name, source)| Ok((name.to_owned(), find(source)?))).collect()
 }
 
 /// Makes a package of an image and the secrets that it names. Secrets that are left out stay as they are on the board.

@@ -8,6 +8,7 @@ use crate::device::{Hello, HelloTask};
 use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
 
 pub(crate) mod erase;
+mod flash_file;
 pub(crate) mod info;
 pub(crate) mod monitor;
 pub(crate) mod ports;
@@ -17,6 +18,7 @@ pub(crate) mod push;
 pub(crate) mod read;
 pub(crate) mod restart;
 pub(crate) mod rollback;
+pub(crate) mod simulate;
 
 /// The file that a verb takes where none is named; `new` writes it.
 pub(crate) const DEFAULT_FILE: &str = "node.toml";

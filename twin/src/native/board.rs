@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use dunlin_agent::platform::{Parts, Platform, RETAINED_WORDS, ResetCause, System};
+pub use dunlin_agent::platform::ResetCause;
+use dunlin_agent::platform::{Parts, Platform, RETAINED_WORDS, System};
 use embassy_time::{Duration, Instant};
 use rand_core::Rng;
 use rand_pcg::Pcg32;

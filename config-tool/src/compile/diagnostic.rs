@@ -1,0 +1,169 @@
+//! What is wrong with a file: where, what was found, what is allowed, what to do.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is taken, and somebody may be surprised.
+    Warning,
+}
+
+/// A problem of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its code, which `dunlin explain` knows.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where, as byte offsets into the text.
+    pub span: Range<usize>,
+    /// What was found.
+    pub message: String,
+    /// What is allowed, and the next step.
+    pub help: String,
+}
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $explanation:literal;)*) => {
+        /// Kinds of problems. Numbers are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        #[expect(missing_docs, reason = "`explanation` documents each")]
+        pub enum Code { $($name = $number,)* }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// Returns what `dunlin explain` says.
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Code::$name => $explanation,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Syntax = 1, "The text is not TOML. Everything behind the place may be misread, so fix this first.";
+    UnknownKey = 2, "The table has no such key. Keys are lower case with hyphens; tables are singular (`[sensor.ID]`), lists plural (`filters`).";
+    MissingKey = 3, "A key without a default is missing.";
+    WrongType = 4, "The value has another type than the key needs.";
+    Duration = 5, "A duration is an integer and a unit in quotation marks: \"250ms\", \"2s\", \"1h30m\".";
+    OutOfRange = 6, "The value is outside the range that the key allows.";
+    Identifier = 7, "An identifier is 1 to 32 of the characters a-z, 0-9 and -.";
+    Broker = 8, "A broker is host or host:port. There is no TLS on the device yet, and no URL is needed.";
+    Pin = 9, "A pin is a GPIO number. 1 and 3 carry the serial line, 6 to 11 the flash chip.";
+    UnknownName = 10, "The name is not one of those that exist.";
+    Reference = 11, "The name does not belong to anything in the file.";
+    Later = 12, "Dunlin knows the key, and it does not work yet.";
+    Topic = 13, "A topic is a whole topic name: not empty, without + and #, not starting with $.";
+    Duplicate = 14, "Two things share what only one can have: a topic, a pin, an address.";
+    Payload = 15, "plain and thingflow carry one value; a report of several readings needs json, or {reading} in its topic.";
+    Placeholder = 16, "A placeholder is {device}, {sensor}, {reading} or {vars.NAME}.";
+    Period = 17, "The sensor's conversion takes longer than the period between two samples.";
+    Filter = 18, "A filter is a table with one key, its name: { median = 5 }.";
+    Budget = 19, "The configuration does not fit on the device.";
+    Secret = 20, "A secret is { env = \"NAME\" } or { file = \"PATH\" }; plain text works and ends up where the file does.";
+    Shape = 21, "Everything that is named is a table with its identifier: [sensor.lux-1], not [[sensor]].";
+    Silence = 22, "Filters can silence the report for ever; a heartbeat tells that it is alive.";
+    BootPin = 23, "The pin decides how the chip starts; what is connected to it must not pull it the wrong way at power-on.";
+    Text = 24, "A text is too long, empty, or has control characters.";
+    Address = 25, "The fixed address of the link is incomplete or no unicast address.";
+}
+
+impl Code {
+    /// Returns the code as people see it, such as `D012`.
+    pub fn name(self) -> String {
+        format!("D{:03}", self as u16)
+    }
+}
+
+/// A text and what people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name, usually a path.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+impl Source {
+    /// Returns line and column of a byte offset, both from 1; columns count characters.
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        (line, before.get(start..).unwrap_or_default().chars().count() + 1)
+    }
+
+    /// Returns a line as it may be shown: without a secret.
+    fn line(&self, number: usize) -> String {
+        let line = self.text.lines().nth(number - 1).unwrap_or_default();
+        match line.find("password").and_then(|at| Some(at + line.get(at..)?.find(['"', '\''])?)) {
+            Some(quote) => format!("{}\"…\"", line.get(..quote).unwrap_or_default()),
+            None => line.to_owned(),
+        }
+    }
+}
+
+impl Diagnostic {
+    fn severity_name(&self) -> &'static str {
+        match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+
+    /// Returns one line: `file:line:column: error[D012]: message; help`.
+    pub fn short(&self, source: &Source) -> String {
+        let (line, column) = source.position(self.span.start);
+        let (severity, code) = (self.severity_name(), self.code.name());
+        format!("{}:{line}:{column}: {severity}[{code}]: {}; {}", source.name, self.message, self.help)
+    }
+
+    /// Returns the problem with the line it is in and a caret below it.
+    pub fn human(&self, source: &Source, color: bool) -> String {
+        let (line, column) = source.position(self.span.start);
+        let text = source.line(line);
+        let paint = |code: &str, text: &str| {
+            if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        };
+        let accent = if self.severity == Severity::Error { "1;31" } else { "1;33" };
+        let gutter = " ".repeat(line.to_string().len());
+        let mut out = String::new();
+        let head = paint(accent, &format!("{}[{}]", self.severity_name(), self.code.name()));
+        let _ = writeln!(out, "{head}: {}", self.message);
+        let _ = writeln!(out, "{gutter}--> {}:{line}:{column}", source.name);
+        let _ = writeln!(out, "{gutter} |");
+        let _ = writeln!(out, "{line} | {text}");
+        // A tab stays a tab, so that the caret stands below its character.
+        let indent: String =
+            text.chars().take(column - 1).map(|each| if each == '\t' { '\t' } else { ' ' }).collect();
+        let within = source.text.get(self.span.clone()).unwrap_or_default();
+        let room = text.chars().count().saturating_sub(column - 1).max(1);
+        let width = within.lines().next().unwrap_or_default().chars().count().clamp(1, room);
+        let _ = writeln!(out, "{gutter} | {indent}{}", paint(accent, &"^".repeat(width)));
+        let _ = writeln!(out, "{gutter} = help: {}", self.help);
+        out
+    }
+
+    /// Returns a JSON object on one line.
+    pub fn json(&self, source: &Source) -> String {
+        let (line, column) = source.position(self.span.start);
+        serde_json::json!({
+            "version": 1,
+            "file": source.name,
+            "line": line,
+            "column": column,
+            "severity": self.severity_name(),
+            "code": self.code.name(),
+            "message": self.message,
+            "help": self.help,
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,218 @@
+//! From the user's file to an image. Every problem of a file is told in one run, each with its place.
+//!
+//! The text is read as a spanned tree and walked by hand. serde would stop at the first problem and lose the places of
+//! those that concern two tables.
+
+pub mod diagnostic;
+mod filters;
+mod model;
+mod reader;
+mod readings;
+mod settings;
+
+use dunlin_config_format::limits::{REPORTS, SENSORS};
+use toml::de::{DeTable, DeValue};
+
+pub use diagnostic::{Code, Diagnostic, Severity, Source};
+use model::Model;
+use reader::{Problems, Table, nearest};
+
+/// Where a secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A variable of the environment.
+    Env(String),
+    /// A file, relative to the configuration.
+    File(String),
+    /// The file itself. Its `Debug` tells nothing.
+    Plain(Plain),
+}
+
+/// A secret that stands in the file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plain(pub(crate) String);
+
+impl std::fmt::Debug for Plain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Plain")
+    }
+}
+
+/// What came of a file.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Problems, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The image, unless there are errors.
+    pub image: Option<Vec<u8>>,
+    /// The device's name, where it could be read.
+    pub device: Option<String>,
+    /// Secrets that the image names, and where they come from.
+    pub secrets: Vec<(&'static str, SecretSource)>,
+}
+
+impl Compiled {
+    /// Returns whether there are errors.
+    pub fn is_refused(&self) -> bool {
+        self.image.is_none()
+    }
+}
+
+/// Tables at the top of a file.
+const TABLES: &[&str] = &["device", "mqtt", "usb", "i2c", "sensor", "report", "defaults", "vars"];
+/// Tables that are known and do not work yet.
+const LATER: &[&str] = &[
+    "include",
+    "fleet",
+    "time",
+    "home-assistant",
+    "remote",
+    "one-wire",
+    "wifi",
+    "ethernet",
+    "generic",
+    "deep-sleep",
+];
+
+/// Nested brackets that a file may have; more is no configuration.
+const DEPTH: usize = 64;
+/// Most bytes of a file.
+const FILE_SIZE: usize = 1 << 20;
+
+/// Compiles a file.
+pub fn compile(source: &Source) -> Compiled {
+    let mut problems = Problems::default();
+    let mut compiled = Compiled { diagnostics: Vec::new(), image: None, device: None, secrets: Vec::new() };
+    if let Some(refusal) = refuse_at_once(&source.text) {
+        compiled.diagnostics = vec![refusal];
+        return compiled;
+    }
+    let (root, errors) = DeTable::parse_recoverable(&source.text);
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
+        problems.error(Code::Syntax, span, message, "correct the line, then check again");
+    }
+    let root = Table { table: root.get_ref(), span: 0..0, name: "the file".to_owned() };
+    refuse_unknown_tables(&mut problems, &root);
+    let model = read(&mut problems, &root, &mut compiled);
+    if let Some(model) = &model {
+        check_whole(&mut problems, &root, model);
+    }
+    let has_errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
+    if let Some(model) = model.filter(|_| !has_errors) {
+        match model.image() {
+            Ok(image) => compiled.image = Some(image),
+            Err(error) => problems.error(
+                Code::Budget,
+                0..0,
+                error,
+                "use fewer sensors and reports, or shorter topics and filters",
+            ),
+        }
+    }
+    problems.0.sort_by_key(|problem| (problem.span.start, problem.span.end));
+    problems.0.dedup();
+    compiled.diagnostics = problems.0;
+    compiled
+}
+
+/// Refuses what is no configuration at all, before anything reads it.
+fn refuse_at_once(text: &str) -> Option<Diagnostic> {
+    let refuse = |at: usize, message: String, help: &str| {
+        let (severity, help) = (Severity::Error, help.to_owned());
+        Some(Diagnostic { code: Code::Syntax, severity, span: at..at, message, help })
+    };
+    if text.len() > FILE_SIZE {
+        return refuse(
+            0,
+            format!("the file has {} bytes", text.len()),
+            "a configuration has a few thousand: is it the right file?",
+        );
+    }
+    let mut depth = 0usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            0 => {
+                return refuse(
+                    at,
+                    "the file is not text".to_owned(),
+                    "is it the right file? Images are pushed as they are",
+                );
+            }
+            b'\n' if depth <= 2 => depth = 0,
+            _ => {}
+        }
+        if depth > DEPTH {
+            return refuse(
+                at,
+                format!("brackets are nested more than {DEPTH} deep"),
+                "is it the right file?",
+            );
+        }
+    }
+    None
+}
+
+fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
+    for (key, span, value) in root.entries() {
+        if LATER.contains(&key) {
+            let help = "it arrives with a later version; remove it for now";
+            problems.error(Code::Later, span, format!("`{key}` does not work yet"), help);
+        } else if let Some(singular) = key.strip_suffix('s').filter(|singular| TABLES.contains(singular)) {
+            let help = format!("tables are singular: write `[{singular}.ID]`");
+            problems.error(Code::Shape, span, format!("unknown table `{key}`"), help);
+        } else if !TABLES.contains(&key) {
+            let help = nearest(key, TABLES).map_or_else(
+                || format!("a file has: {}", TABLES.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            problems.error(Code::UnknownKey, span, format!("unknown table `{key}`"), help);
+        } else if let DeValue::Array(_) = value.get_ref() {
+            let help = format!("write `[{key}.ID]`, each with an identifier of its own");
+            problems.error(Code::Shape, span, format!("`{key}` is a list"), help);
+        }
+    }
+}
+
+/// Reads every table; none where something that the rest needs is missing.
+fn read<'t>(problems: &mut Problems, root: &Table<'t>, compiled: &mut Compiled) -> Option<Model<'t>> {
+    let device = settings::device(problems, root);
+    compiled.device = device.map(|device| device.name.to_owned());
+    let mqtt = settings::mqtt(problems, root, &mut compiled.secrets);
+    let link = settings::usb(problems, root);
+    let board = settings::board(root);
+    let i2c = settings::i2c(problems, root, board);
+    let names = readings::Names {
+        device: device.map_or("", |device| device.name),
+        vars: settings::vars(problems, root),
+    };
+    let (sensors, reports) = readings::read(problems, root, &i2c, &names);
+    Some(Model { device: device?, mqtt: mqtt?, link, i2c, sensors, reports })
+}
+
+/// Checks what concerns the configuration as a whole.
+fn check_whole(problems: &mut Problems, root: &Table<'_>, model: &Model<'_>) {
+    let whole = |key: &str| root.get(key).map_or(0..0, |value| value.span().start..value.span().start + 1);
+    if model.sensors.len() > SENSORS {
+        let message = format!("{} sensors", model.sensors.len());
+        problems.error(Code::Budget, whole("sensor"), message, format!("a device holds {SENSORS}"));
+    }
+    if model.reports.len() > REPORTS {
+        let message = format!("{} reports", model.reports.len());
+        problems.error(Code::Budget, whole("report"), message, format!("a device holds {REPORTS}"));
+    }
+    let words = model.with_config(|config| config.filter_words());
+    let most = dunlin_config_format::limits::FILTER_WORDS;
+    if words > most {
+        let message = format!("the filters need {words} words of memory");
+        problems.error(
+            Code::Budget,
+            whole("sensor"),
+            message,
+            format!("a device has {most}: use smaller windows"),
+        );
+    }
+}

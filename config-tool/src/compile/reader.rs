@@ -1,0 +1,287 @@
+//! Reads tables key by key, notes every problem, and never stops at one.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Code, Diagnostic, Severity};
+
+/// The problems found so far.
+#[derive(Default)]
+pub(super) struct Problems(pub(super) Vec<Diagnostic>);
+
+impl Problems {
+    pub(super) fn error(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, help) = (message.into(), help.into());
+        self.0.push(Diagnostic { code, severity: Severity::Error, span, message, help });
+    }
+
+    pub(super) fn warning(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, help) = (message.into(), help.into());
+        self.0.push(Diagnostic { code, severity: Severity::Warning, span, message, help });
+    }
+}
+
+/// A value and where it is.
+pub(super) type Value<'d> = &'d Spanned<DeValue<'d>>;
+
+/// A table that is being read.
+#[derive(Clone)]
+pub(super) struct Table<'d> {
+    pub(super) table: &'d DeTable<'d>,
+    /// Where the table is, for what is missing in it.
+    pub(super) span: Range<usize>,
+    /// What people call it: `[mqtt]`, `[sensor.lux-1]`.
+    pub(super) name: String,
+}
+
+impl<'d> Table<'d> {
+    /// Returns the value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<Value<'d>> {
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// Returns keys and values in the order of the text.
+    pub(super) fn entries(&self) -> Vec<(&'d str, Range<usize>, Value<'d>)> {
+        let mut entries: Vec<_> =
+            self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
+        entries.sort_by_key(|(_, span, _)| span.start);
+        entries
+    }
+
+    /// Notes every key that is not one of `known`; those in `later` are known and do not work yet.
+    pub(super) fn refuse_others(&self, problems: &mut Problems, known: &[&str], later: &[&str]) {
+        for (key, span, _) in self.entries() {
+            if known.contains(&key) {
+                continue;
+            }
+            if later.contains(&key) {
+                let help = "it arrives with a later version; remove it for now";
+                problems.error(Code::Later, span, format!("`{key}` does not work yet"), help);
+                continue;
+            }
+            let help = match nearest(key, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("{} has: {}", self.name, known.join(", ")),
+            };
+            problems.error(Code::UnknownKey, span, format!("unknown key `{key}` in {}", self.name), help);
+        }
+    }
+
+    /// Returns a text.
+    pub(super) fn text(&self, problems: &mut Problems, key: &str) -> Option<(&'d str, Range<usize>)> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some((text.as_ref(), value.span())),
+            other => {
+                wrong_type(problems, key, value.span(), other, "a text in quotation marks");
+                None
+            }
+        }
+    }
+
+    /// Returns yes or no.
+    pub(super) fn boolean(&self, problems: &mut Problems, key: &str) -> Option<bool> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            other => {
+                wrong_type(problems, key, value.span(), other, "`true` or `false`");
+                None
+            }
+        }
+    }
+
+    /// Returns an integer in a range.
+    pub(super) fn integer(
+        &self,
+        problems: &mut Problems,
+        key: &str,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let value = self.get(key)?;
+        integer(problems, key, value, range)
+    }
+
+    /// Returns a list.
+    pub(super) fn list(&self, problems: &mut Problems, key: &str) -> Option<Vec<Value<'d>>> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Array(values) => Some(values.iter().collect()),
+            other => {
+                wrong_type(problems, key, value.span(), other, "a list in square brackets");
+                None
+            }
+        }
+    }
+
+    /// Returns milliseconds in a range.
+    pub(super) fn duration_ms(
+        &self,
+        problems: &mut Problems,
+        key: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<u32> {
+        duration_ms(problems, key, self.get(key)?, range)
+    }
+
+    /// Notes that a key is missing.
+    pub(super) fn missing(&self, problems: &mut Problems, key: &str, example: &str) {
+        let help = format!("add `{key} = {example}`");
+        problems.error(Code::MissingKey, self.span.clone(), format!("{} has no `{key}`", self.name), help);
+    }
+}
+
+pub(super) fn wrong_type(
+    problems: &mut Problems,
+    key: &str,
+    span: Range<usize>,
+    found: &DeValue<'_>,
+    wanted: &str,
+) {
+    let message = format!("`{key}` is {}", type_name(found));
+    problems.error(Code::WrongType, span, message, format!("write {wanted}"));
+}
+
+pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+pub(super) fn integer(
+    problems: &mut Problems,
+    key: &str,
+    value: Value<'_>,
+    range: std::ops::RangeInclusive<i64>,
+) -> Option<i64> {
+    let DeValue::Integer(number) = value.get_ref() else {
+        wrong_type(problems, key, value.span(), value.get_ref(), "an integer");
+        return None;
+    };
+    let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
+    match parsed.filter(|number| range.contains(number)) {
+        Some(number) => Some(number),
+        None => {
+            let message = format!("`{key}` is {}", number.as_str());
+            let help = format!("it must be from {} to {}", range.start(), range.end());
+            problems.error(Code::OutOfRange, value.span(), message, help);
+            None
+        }
+    }
+}
+
+/// Returns a finite number, written with or without a point.
+pub(super) fn number(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<f32> {
+    let parsed = match value.get_ref() {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse::<f32>().ok(),
+        DeValue::Float(number) => number.as_str().parse::<f32>().ok(),
+        other => {
+            wrong_type(problems, key, value.span(), other, "a number");
+            return None;
+        }
+    };
+    let finite = parsed.filter(|number| number.is_finite());
+    if finite.is_none() {
+        problems.error(
+            Code::OutOfRange,
+            value.span(),
+            format!("`{key}` is not a finite number"),
+            "write a number such as `1.5`",
+        );
+    }
+    finite
+}
+
+pub(super) fn duration_ms(
+    problems: &mut Problems,
+    key: &str,
+    value: Value<'_>,
+    range: std::ops::RangeInclusive<u64>,
+) -> Option<u32> {
+    let text = match value.get_ref() {
+        DeValue::String(text) => text.as_ref(),
+        DeValue::Integer(number) => {
+            let message = format!("`{key}` has no unit");
+            problems.error(Code::Duration, value.span(), message, format!("write \"{}s\"", number.as_str()));
+            return None;
+        }
+        other => {
+            wrong_type(problems, key, value.span(), other, "a duration such as \"2s\"");
+            return None;
+        }
+    };
+    match crate::duration::parse(text) {
+        Ok(duration) if range.contains(&duration.as_millis()) => u32::try_from(duration.as_millis()).ok(),
+        Ok(_) => {
+            let help = format!("it must be from {} to {}", shown_ms(*range.start()), shown_ms(*range.end()));
+            problems.error(Code::OutOfRange, value.span(), format!("`{key}` is \"{text}\""), help);
+            None
+        }
+        Err(error) => {
+            problems.error(
+                Code::Duration,
+                value.span(),
+                format!("`{key}`: {error}"),
+                "such as \"500ms\", \"2s\" or \"1h30m\"",
+            );
+            None
+        }
+    }
+}
+
+/// Writes milliseconds as a duration.
+pub(super) fn shown_ms(ms: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units.iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size));
+    unit.map_or_else(|| format!("\"{ms}ms\""), |(size, name)| format!("\"{}{name}\"", ms / size))
+}
+
+/// Returns the known name that is most like `name`, where one is like it.
+pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let close = |candidate: &&&str| distance(name, candidate) <= 1 + candidate.len().min(name.len()) / 4;
+    known.iter().filter(close).min_by_key(|candidate| distance(name, candidate)).copied()
+}
+
+/// The number of single-character changes between two names (Levenshtein 1966), with a swap as one (Damerau 1964).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let width = b.len() + 1;
+    let mut cost: Vec<usize> = vec![0; (a.len() + 1) * width];
+    for row in 0..=a.len() {
+        for column in 0..=b.len() {
+            cost[row * width + column] = if row == 0 || column == 0 {
+                row + column
+            } else {
+                let change = usize::from(a[row - 1] != b[column - 1]);
+                let mut best = (cost[(row - 1) * width + column] + 1)
+                    .min(cost[row * width + column - 1] + 1)
+                    .min(cost[(row - 1) * width + column - 1] + change);
+                if row > 1 && column > 1 && a[row - 1] == b[column - 2] && a[row - 2] == b[column - 1] {
+                    best = best.min(cost[(row - 2) * width + column - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    cost[a.len() * width + b.len()]
+}

@@ -1,0 +1,179 @@
+//! A node on this computer: what `dunlin simulate` drives.
+//!
+//! [`Run`] owns the simulated board and its broker and moves them on; it knows neither terminal nor files. [`real`] waits on
+//! sockets and the wall clock, [`virtually`] jumps from event to event.
+
+pub mod real;
+mod record;
+pub mod watched;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use dunlin_config_format::flash_map::SLOTS;
+use dunlin_config_format::image::{Header, Image};
+use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
+use dunlin_twin::native::simulation::{Incident, Simulation};
+use dunlin_twin::world::broker::{Activity, Broker};
+use dunlin_twin::world::clock::Clock;
+use dunlin_twin::world::scenario::Scenario;
+use dunlin_twin::world::trace::{Happening, Trace};
+use embassy_time::{Duration, Instant};
+
+pub use record::Line;
+use record::reset_name;
+
+/// Size of the simulated flash chip.
+pub const FLASH_SIZE: usize = 1 << 20;
+
+/// Why a flash file is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeedError {
+    /// It holds another configuration.
+    Other,
+}
+
+/// Puts an image into an empty flash, as its first configuration; one that is there already stays.
+///
+/// # Errors
+/// [`SeedError::Other`] where the flash holds other configurations only.
+pub fn seed(flash: &NorFlash, image: &Image<'_>) -> Result<(), SeedError> {
+    let mut contents = flash.contents();
+    let held: Vec<Header> =
+        SLOTS.iter().filter_map(|slot| Header::decode(contents.get(slot.address as usize..)?).ok()).collect();
+    if held.iter().any(|header| header.hash == image.header.hash) {
+        return Ok(());
+    }
+    if !held.is_empty() {
+        return Err(SeedError::Other);
+    }
+    let header = Header { generation: 1, ..image.header }.encode();
+    let bytes = header.iter().chain(image.body).chain(image.assets);
+    for (target, byte) in contents.iter_mut().skip(SLOTS[0].address as usize).zip(bytes) {
+        *target = *byte;
+    }
+    flash.set_contents(&contents);
+    Ok(())
+}
+
+/// What happened since the last look, as lines for people, and the record for CSV and plot.
+#[derive(Default)]
+pub struct Story {
+    /// Lines that have not been shown.
+    pub lines: Vec<Line>,
+    /// The record.
+    pub trace: Trace,
+    /// Messages of the node that reached the broker, and bytes of their payloads.
+    pub messages: u64,
+}
+
+/// A simulated board.
+pub struct Run {
+    /// The world's clock.
+    pub clock: Clock,
+    /// The board.
+    pub simulation: Simulation,
+    /// What happened.
+    pub story: Rc<RefCell<Story>>,
+}
+
+impl Run {
+    /// Returns a board in the world of `scenario`.
+    pub fn new(clock: Clock, scenario: &Scenario, flash: NorFlash, timing: Timing, csv: bool) -> Self {
+        let story: Rc<RefCell<Story>> = Rc::default();
+        if csv {
+            story.borrow_mut().trace = Trace::with_csv();
+        }
+        let simulation = Simulation::new(&clock, scenario, flash, timing);
+        Run { clock, simulation, story }
+    }
+
+    /// Lets `broker` tell the story of what reaches it.
+    pub fn observe(&self, broker: &mut Broker) {
+        let story = Rc::clone(&self.story);
+        broker.observe(move |at, activity| story.borrow_mut().take(at, activity));
+    }
+
+    /// Adds to the story what befell the board.
+    pub fn collect(&mut self) {
+        let now = self.clock.now();
+        let mut story = self.story.borrow_mut();
+        for incident in self.simulation.take_incidents() {
+            match incident {
+                Incident::Started(cause) => {
+                    let cause = reset_name(cause);
+                    story.trace.add(now, Happening::Started { cause });
+                    story.lines.push(Line::note(now, format!("board started: {cause}")));
+                }
+                Incident::Fault(fault, begins) => {
+                    let (name, kind) = (fault.name.as_str(), fault.kind.name());
+                    let lasts = fault.duration.is_some();
+                    story.trace.add(
+                        now,
+                        if begins {
+                            Happening::FaultBegins { name, kind, lasts }
+                        } else {
+                            Happening::FaultEnds { name, kind }
+                        },
+                    );
+                    let edge = if begins { "begins" } else { "ends" };
+                    story.lines.push(Line::note(now, format!("fault `{name}` ({kind}) {edge}")));
+                }
+            }
+        }
+    }
+}
+
+impl Story {
+    fn take(&mut self, at: Instant, activity: &Activity<'_>) {
+        match activity {
+            Activity::Connected { client, .. } => {
+                self.trace.add(at, Happening::Session { begins: true });
+                self.lines.push(Line::note(at, format!("`{client}` connected to the broker")));
+            }
+            Activity::Disconnected { client, reason } => {
+                self.trace.add(at, Happening::Session { begins: false });
+                self.lines.push(Line::note(at, format!("`{client}` disconnected: {reason:?}")));
+            }
+            Activity::Published { client: Some(_), topic, payload, qos, retain } => {
+                self.messages += 1;
+                let qos = qos.number();
+                self.trace.add(at, Happening::Message { topic, payload, qos, retained: *retain });
+                record::readings(&mut self.trace, at, topic, payload);
+                self.lines.push(Line::message(at, topic, payload));
+            }
+            Activity::Refused { reason, .. } => {
+                self.lines.push(Line::note(at, format!("the broker refused the session: 0x{reason:02x}")));
+            }
+            Activity::PublishRefused { topic, .. } => {
+                self.lines.push(Line::note(at, format!("the broker refused a message to `{topic}`")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs on the virtual clock for `duration`, with the world's broker.
+///
+/// # Errors
+/// What a person should know where the node does not come to rest.
+pub fn virtually(
+    run: &mut Run,
+    broker: &mut Broker,
+    duration: Duration,
+    mut show: impl FnMut(&mut Story),
+) -> Result<(), String> {
+    let end = run.clock.now() + duration;
+    loop {
+        run.simulation.step(broker).map_err(|error| error.to_string())?;
+        run.collect();
+        show(&mut run.story.borrow_mut());
+        let next = [run.simulation.next_event(), broker.next_event()].into_iter().flatten().min();
+        let Some(at) = next.filter(|&at| at < end) else { break };
+        run.clock.wait_until(at);
+        broker.step(at);
+    }
+    run.clock.wait_until(end);
+    run.story.borrow_mut().trace.finish(end);
+    Ok(())
+}

@@ -4,7 +4,9 @@
 mod node_world;
 
 use dunlin_config_format::config::QoS;
-use node_world::{World, tutorial};
+use dunlin_twin::world::environment::Environment;
+use dunlin_twin::world::scenario::{FaultKind, Scenario};
+use node_world::{World, fault, tutorial};
 
 #[test]
 fn the_tutorial_says_what_it_always_said() {
@@ -30,4 +32,122 @@ fn a_day_takes_no_time_and_loses_nothing() {
     world.run_s(86_400);
     println!("a day took {:?}", start.elapsed());
     assert_eq!(world.count("test-topic"), 43_200);
+}
+
+#[test]
+fn equal_seeds_repeat_to_the_byte() {
+    let run = |seed| {
+        let mut scenario = Scenario::quiet(Environment::room(seed));
+        scenario.seed = seed;
+        scenario.faults = vec![fault("loss", 5, Some(20), FaultKind::Loss { rate: 0.3 })];
+        let mut world = World::with(&tutorial(2_000, QoS::AtLeastOnce), &scenario);
+        world.simulation.lan().link().start_capture();
+        world.run_s(60);
+        (world.simulation.lan().link().take_capture(), world.messages("test-topic"))
+    };
+    let (first, second, other) = (run(1), run(1), run(2));
+    assert!(first == second);
+    assert!(first.0 != other.0 && first.1 != other.1);
+}
+
+#[test]
+fn a_broker_away_for_an_hour_costs_no_record_of_qos_1_that_fits() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![fault("away", 10, Some(3600), FaultKind::BrokerAway)];
+    let mut world = World::with(&tutorial(60_000, QoS::AtLeastOnce), &scenario);
+    world.run_s(4000);
+    let seconds: Vec<usize> = world.seconds("test-topic");
+    let expected: Vec<usize> = (0..=66).map(|minute| minute * 60).collect();
+    let mut unique = seconds.clone();
+    unique.dedup();
+    assert_eq!(unique, expected, "each sample once, in order");
+}
+
+#[test]
+fn sampling_keeps_its_schedule_while_the_link_is_dead() {
+    for kind in [FaultKind::BlackHole, FaultKind::BrokerMute] {
+        let mut scenario = Scenario::quiet(Environment::constant(284.0));
+        scenario.faults = vec![fault("dead", 100, Some(300), kind)];
+        let mut world = World::with(&tutorial(2_000, QoS::AtMostOnce), &scenario);
+        world.run_s(99);
+        assert_eq!(world.line("dead"), None);
+        world.run_s(91);
+        // Keep alive 60 s: a dead link is known at most 90 s after it died.
+        assert!(world.line("the link to the broker is dead").is_some(), "{kind:?}: {:?}", world.console());
+        world.run_s(600);
+        let stats = world.messages("dunlin/esp8266/stats").pop().unwrap();
+        assert!(stats.contains("\"missed\":0,"), "{stats}");
+        let p99: u32 =
+            stats.split("\"lateness-p99-ms\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+        assert!(p99 < 10, "{stats}");
+        assert_eq!(world.seconds("test-topic").last(), Some(&788), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_confirmed_configuration_is_never_rolled_back_for_a_broker() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![
+        fault("away", 10, Some(86_400), FaultKind::BrokerAway),
+        fault("reset", 40_000, None, FaultKind::Reset),
+    ];
+    let mut world = World::with(&tutorial(60_000, QoS::AtLeastOnce), &scenario);
+    world.run_s(90_000);
+    let birth = world.messages("dunlin/esp8266/info").pop().unwrap();
+    assert!(birth.contains("\"generation\":1,\"state\":\"confirmed\""), "{birth}");
+    assert!(birth.contains("\"rollback\":null"), "{birth}");
+    assert_eq!(world.simulation.hardware().flash.counts().erases, 0);
+}
+
+#[test]
+fn a_first_configuration_without_a_broker_stays_on_trial() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![fault("away", 0, Some(50_000), FaultKind::BrokerAway)];
+    let mut world = World::with(&tutorial(60_000, QoS::AtLeastOnce), &scenario);
+    world.run_s(49_000);
+    assert_eq!(world.simulation.hardware().flash.counts().programs, 0, "a wait costs no flash");
+    world.run_s(2_000);
+    let birth = world.messages("dunlin/esp8266/info").pop().unwrap();
+    assert!(birth.contains("\"state\":\"confirmed\""), "{birth}");
+}
+
+#[test]
+fn a_sensor_that_goes_and_comes_back_is_told() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![
+        fault("gone", 10, Some(10), FaultKind::SensorGone { address: 0x29 }),
+        fault("stuck", 30, Some(10), FaultKind::StuckBus { sda: None, pulses: None }),
+        fault("cleared", 50, None, FaultKind::StuckBus { sda: None, pulses: Some(5) }),
+    ];
+    let mut world = World::with(&tutorial(2_000, QoS::AtMostOnce), &scenario);
+    world.run_s(70);
+    assert_eq!(world.messages("dunlin/esp8266/health/lux-1"), ["ok", "absent", "ok", "stuck-bus", "ok"]);
+    let seconds = world.seconds("test-topic");
+    assert!(
+        seconds.iter().all(|second| !(10..20).contains(second) && !(30..40).contains(second)),
+        "{seconds:?}"
+    );
+    // Nine clock pulses free a bus that needs five: no sample is lost to it.
+    assert!(seconds.contains(&50) && seconds.contains(&52));
+}
+
+#[test]
+fn packet_identifiers_wrap_around() {
+    let mut world = World::new(&tutorial(300, QoS::AtLeastOnce));
+    world.run_s(70_000 * 3 / 10 + 1);
+    assert!(world.count("test-topic") >= 70_000);
+    assert_eq!(world.count("dunlin/esp8266/status"), 1, "one session");
+}
+
+#[test]
+fn quality_of_service_2_delivers_each_once_through_loss() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![fault("loss", 5, Some(200), FaultKind::Loss { rate: 0.2 })];
+    let mut world = World::with(&tutorial(2_000, QoS::ExactlyOnce), &scenario);
+    world.run_s(400);
+    let seconds = world.seconds("test-topic");
+    let mut unique = seconds.clone();
+    unique.dedup();
+    assert_eq!(seconds, unique);
+    assert_eq!(seconds.len(), 200);
 }

@@ -97,10 +97,12 @@ impl Uplink<'_> {
     /// Starts what a request needs before it can be answered.
     pub(super) fn start(&self, request: Option<&mut Request>) {
         let Some(request) = request else { return };
-        if let Question::Read(sensor) = request.question
-            && !self.shared.measurement.ask(Asker::Mqtt, sensor)
-        {
-            request.question = Question::Refused("busy");
+        if let Question::Read(sensor) = request.question {
+            if self.shared.measurement.ask(Asker::Mqtt, sensor) {
+                self.shared.sampler.signal(());
+            } else {
+                request.question = Question::Refused("busy");
+            }
         }
     }
 

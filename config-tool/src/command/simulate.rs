@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dunlin_config_format::config::Config;
 use dunlin_config_format::image::Image;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::host::real_time::RealTime;
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Keep the flash chip's contents in this file
     #[arg(long, value_name = "FILE")]
     flash: Option<PathBuf>,
+    /// Run what the flash file holds, whatever FILE says
+    #[arg(long, requires = "flash")]
+    as_stored: bool,
     /// Write what happens as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -73,12 +77,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     println!("dunlin simulate {name}: device `{}`, image {} bytes", package.device, package.image.len());
 
     let flash = open_flash(arguments.flash.as_deref())?;
-    seed(&flash, &image).map_err(|SeedError::Other| {
-        CommandError::new(
-            Exit::Usage,
-            "the flash file holds another configuration: name another file, or start without --flash and `dunlin push`",
-        )
-    })?;
+    match seed(&flash, &image) {
+        Ok(()) => {}
+        Err(SeedError::Other) if arguments.as_stored => {
+            println!("the flash file's configuration runs, not {name}")
+        }
+        Err(SeedError::Other) => {
+            let text = "the flash file holds another configuration: run that with --as-stored (and `dunlin push` this one), or name another flash file";
+            return Err(CommandError::new(Exit::Usage, text));
+        }
+    }
     let clock = if arguments.is_virtual { Clock::virtual_time() } else { Clock::following(RealTime::new()) };
     let mut scenario = Scenario::quiet(Environment::room(arguments.seed));
     scenario.seed = arguments.seed;
@@ -89,6 +97,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             .map_err(|error| CommandError::new(Exit::Device, format!("`{}`: {error}", path.display())))?;
     }
     let mut node = Run::new(clock, &scenario, flash, timing, arguments.csv.is_some());
+    // The stand-in is where the file's broker is. A file that is pushed later and names another one finds nobody there.
+    let config = Config::decode(image.body)
+        .map_err(|error| CommandError::new(Exit::Refused, format!("{name}: {error:?}")))?;
+    if let (Ok(address), Ok(port)) = (config.mqtt.host.parse(), u16::try_from(config.mqtt.port.0)) {
+        node.simulation.serve_only(SocketAddrV4::new(address, port));
+    }
     if arguments.pcap.is_some() {
         node.simulation.lan().link().start_capture();
     }

@@ -10,20 +10,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A broker of its own for one test. Ends with the value.
-pub struct Mosquitto {
+pub(crate) struct Mosquitto {
     child: Child,
     folder: PathBuf,
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Mosquitto {
     /// Starts a broker on a free port of the loopback interface.
-    pub fn start(name: &str) -> Mosquitto {
+    pub(crate) fn start(name: &str) -> Mosquitto {
         Self::on_port(name, free_port(), "")
     }
 
     /// Starts a broker on `port` with further lines of its configuration.
-    pub fn on_port(name: &str, port: u16, further: &str) -> Mosquitto {
+    pub(crate) fn on_port(name: &str, port: u16, further: &str) -> Mosquitto {
         let folder = std::env::temp_dir().join(format!("dunlin-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let log = folder.join("mosquitto.log");
@@ -48,17 +48,17 @@ impl Mosquitto {
     }
 
     /// Returns the address as `dunlin --broker` takes it.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Returns the broker's log so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("mosquitto.log")).unwrap_or_default()
     }
 
     /// Subscribes with `mosquitto_sub`; `-v` prints `topic payload`.
-    pub fn subscribe(&self, arguments: &[&str]) -> Subscriber {
+    pub(crate) fn subscribe(&self, arguments: &[&str]) -> Subscriber {
         let mut child = Command::new("stdbuf")
             .args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(arguments)
@@ -78,7 +78,7 @@ impl Mosquitto {
     }
 
     /// Runs another client to its end and returns its standard output.
-    pub fn client(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn client(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program)
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(arguments)
@@ -97,14 +97,14 @@ impl Drop for Mosquitto {
 }
 
 /// A running `mosquitto_sub`.
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     child: Child,
     lines: Receiver<(Instant, String)>,
 }
 
 impl Subscriber {
     /// Waits for the next line and returns it with the time of its arrival.
-    pub fn next(&self, within: Duration) -> Option<(Instant, String)> {
+    pub(crate) fn next(&self, within: Duration) -> Option<(Instant, String)> {
         match self.lines.recv_timeout(within) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
@@ -112,7 +112,11 @@ impl Subscriber {
     }
 
     /// Waits for a line that `is_wanted` and returns it.
-    pub fn find(&self, within: Duration, is_wanted: impl Fn(&str) -> bool) -> Option<(Instant, String)> {
+    pub(crate) fn find(
+        &self,
+        within: Duration,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Option<(Instant, String)> {
         let deadline = Instant::now() + within;
         loop {
             let (at, line) = self.next(deadline.saturating_duration_since(Instant::now()))?;
@@ -131,11 +135,11 @@ impl Drop for Subscriber {
 }
 
 /// Returns a TCP port of the loopback interface that nobody uses.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Returns a file of the repository.
-pub fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }

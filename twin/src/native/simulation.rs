@@ -31,6 +31,11 @@ use crate::world::serial_line::{Noise, SerialLine};
 /// How long a board that was reset takes until the agent runs.
 const RESET_TIME: Duration = Duration::from_millis(50);
 
+/// Rounds without any movement after which time is let pass.
+const IDLE_ROUNDS: u32 = 16;
+/// How much time they take.
+const ROUND_TIME: Duration = Duration::from_micros(100);
+
 /// Something that a simulation did and its owner may want to tell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incident {
@@ -54,6 +59,8 @@ pub struct Simulation {
     off_time: Duration,
     incidents: Vec<Incident>,
     broker: BrokerFault,
+    /// Where the broker is; none for everywhere.
+    broker_address: Option<SocketAddrV4>,
     host: Host,
 }
 
@@ -95,8 +102,14 @@ impl Simulation {
             off_time: Duration::from_ticks(0),
             incidents: Vec::new(),
             broker: BrokerFault::default(),
+            broker_address: None,
             host: Box::new(|now, line| line.host_read(now, &mut Vec::new())),
         }
+    }
+
+    /// Puts the upstream at one address: at every other one there is nobody.
+    pub fn serve_only(&mut self, address: SocketAddrV4) {
+        self.broker_address = Some(address);
     }
 
     /// Connects a host to the serial line. Until then what the board says is lost.
@@ -126,10 +139,11 @@ impl Simulation {
     pub fn step(&mut self, upstream: &mut impl Upstream) -> Result<(), Spinning> {
         let clock = self.hardware.clock.clone();
         let _entered = clock.enter();
+        let mut idle_rounds = 0;
         loop {
             clock.wake_due();
             let now = clock.now();
-            let mut upstream = Faulty { upstream, fault: self.broker };
+            let mut upstream = Faulty { upstream, fault: self.broker, address: self.broker_address };
             self.carry_out_faults(now, &mut upstream);
             self.start_if_due(now);
             self.hardware.line.advance(now);
@@ -144,6 +158,13 @@ impl Simulation {
             let is_due = self.next_event().is_some_and(|at| at <= clock.now());
             if !moved && !self.executor.is_woken() && !is_due {
                 return Ok(());
+            }
+            // smoltcp may ask to be polled again at once until time has passed. On a processor a poll takes time; on a
+            // virtual clock somebody must let it.
+            idle_rounds = if moved { 0 } else { idle_rounds + 1 };
+            if idle_rounds >= IDLE_ROUNDS {
+                idle_rounds = 0;
+                clock.block_for(ROUND_TIME);
             }
         }
     }
@@ -271,14 +292,24 @@ impl Simulation {
 struct Faulty<'u, U> {
     upstream: &'u mut U,
     fault: BrokerFault,
+    address: Option<SocketAddrV4>,
 }
+
+/// The number of connections to where there is nobody; an upstream counts from the other end.
+const NOBODY: ConnectionNumber = ConnectionNumber::MAX;
 
 impl<U: Upstream> Upstream for Faulty<'_, U> {
     fn connect(&mut self, now: Instant, destination: SocketAddrV4) -> Option<ConnectionNumber> {
+        if self.address.is_some_and(|address| address != destination) {
+            return Some(NOBODY);
+        }
         self.upstream.connect(now, destination)
     }
 
     fn state(&mut self, connection: ConnectionNumber) -> ConnectionState {
+        if connection == NOBODY {
+            return ConnectionState::Refused;
+        }
         match self.upstream.state(connection) {
             ConnectionState::Connecting | ConnectionState::Open if self.fault.away => {
                 ConnectionState::Refused
@@ -289,7 +320,11 @@ impl<U: Upstream> Upstream for Faulty<'_, U> {
 
     fn write(&mut self, now: Instant, connection: ConnectionNumber, bytes: &[u8]) -> usize {
         // A broker that is stuck takes bytes and does nothing with them.
-        if self.fault.mute { bytes.len() } else { self.upstream.write(now, connection, bytes) }
+        if self.fault.mute || connection == NOBODY {
+            bytes.len()
+        } else {
+            self.upstream.write(now, connection, bytes)
+        }
     }
 
     fn read(
@@ -298,15 +333,19 @@ impl<U: Upstream> Upstream for Faulty<'_, U> {
         room: usize,
         take: &mut dyn FnMut(&[u8]) -> usize,
     ) -> usize {
-        if self.fault.mute { 0 } else { self.upstream.read(connection, room, take) }
+        if self.fault.mute || connection == NOBODY { 0 } else { self.upstream.read(connection, room, take) }
     }
 
     fn finish(&mut self, now: Instant, connection: ConnectionNumber) {
-        self.upstream.finish(now, connection);
+        if connection != NOBODY {
+            self.upstream.finish(now, connection);
+        }
     }
 
     fn drop_connection(&mut self, now: Instant, connection: ConnectionNumber, reset: bool) {
-        self.upstream.drop_connection(now, connection, reset);
+        if connection != NOBODY {
+            self.upstream.drop_connection(now, connection, reset);
+        }
     }
 
     fn resolve(&mut self, name: &str) -> Resolution {

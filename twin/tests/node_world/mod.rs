@@ -15,7 +15,7 @@ use dunlin_twin::native::simulation::Simulation;
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::environment::Environment;
-use dunlin_twin::world::scenario::Scenario;
+use dunlin_twin::world::scenario::{Fault, FaultKind, Scenario};
 use embassy_time::{Duration, Instant};
 
 /// Returns the body of the tutorial's configuration with this period and QoS.
@@ -66,12 +66,23 @@ pub(crate) fn tutorial(period_ms: u32, qos: QoS) -> Vec<u8> {
     body
 }
 
+/// Returns a fault that begins after `at` seconds and lasts `duration`.
+pub(crate) fn fault(name: &str, at: u64, duration: Option<u64>, kind: FaultKind) -> Fault {
+    Fault {
+        name: name.to_owned(),
+        at: Instant::from_secs(at),
+        duration: duration.map(Duration::from_secs),
+        kind,
+    }
+}
+
 /// A node and its world.
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) simulation: Simulation,
     pub(crate) broker: Broker,
     messages: Rc<RefCell<BTreeMap<String, Vec<String>>>>,
+    console: Rc<RefCell<Vec<u8>>>,
 }
 
 impl World {
@@ -88,7 +99,8 @@ impl World {
         flash[at..at + 64].copy_from_slice(&header.encode());
         flash[at + 64..at + 64 + body.len()].copy_from_slice(body);
         let clock = Clock::virtual_time();
-        let simulation = Simulation::new(&clock, scenario, NorFlash::with_contents(flash), Timing::default());
+        let mut simulation =
+            Simulation::new(&clock, scenario, NorFlash::with_contents(flash), Timing::default());
         let mut broker = Broker::new();
         let messages: Rc<RefCell<BTreeMap<String, Vec<String>>>> = Rc::default();
         let seen = Rc::clone(&messages);
@@ -98,7 +110,10 @@ impl World {
                 seen.borrow_mut().entry((*topic).to_owned()).or_default().push(text);
             }
         });
-        World { clock, simulation, broker, messages }
+        let console: Rc<RefCell<Vec<u8>>> = Rc::default();
+        let heard = Rc::clone(&console);
+        simulation.connect_host(move |now, line| line.host_read(now, &mut heard.borrow_mut()));
+        World { clock, simulation, broker, messages, console }
     }
 
     /// Lets `seconds` pass.
@@ -123,6 +138,22 @@ impl World {
     /// Returns the payloads that reached a topic.
     pub(crate) fn messages(&self, topic: &str) -> Vec<String> {
         self.messages.borrow().get(topic).cloned().unwrap_or_default()
+    }
+
+    /// Returns the seconds of the ThingFlow events that reached a topic.
+    pub(crate) fn seconds(&self, topic: &str) -> Vec<usize> {
+        let second = |message: &String| message.split(", ").nth(1).unwrap().parse().unwrap();
+        self.messages(topic).iter().map(second).collect()
+    }
+
+    /// Returns what the board has printed.
+    pub(crate) fn console(&self) -> String {
+        String::from_utf8_lossy(&self.console.borrow()).into_owned()
+    }
+
+    /// Returns the first line of the console that has `text` in it.
+    pub(crate) fn line(&self, text: &str) -> Option<String> {
+        self.console().lines().find(|line| line.contains(text)).map(str::to_owned)
     }
 
     /// Returns how many messages reached a topic.

@@ -1,0 +1,224 @@
+//! The product in front of a user: the program, a real mosquitto and its clients, on loopback.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod mosquitto;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mosquitto::{Mosquitto, repository};
+
+/// One simulation at a time answers to the name `sim`.
+static SIMULATION: Mutex<()> = Mutex::new(());
+
+/// A folder and a simulation of a test's own.
+struct Bench {
+    folder: PathBuf,
+    simulation: Option<Child>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let turn = SIMULATION.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = std::env::temp_dir().join(format!("dunlin-bench-{name}-{}", std::process::id()));
+        fs::create_dir_all(folder.join("runtime")).unwrap();
+        Bench { folder, simulation: None, _turn: turn }
+    }
+
+    fn dunlin(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dunlin"));
+        command.args(arguments).current_dir(&self.folder).env("XDG_RUNTIME_DIR", self.folder.join("runtime"));
+        command.env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    fn simulate(&mut self, arguments: &[&str]) {
+        let mut command = self.dunlin(&[&["simulate"], arguments].concat());
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(self.folder.join("simulate.log")).unwrap();
+        self.simulation = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("simulate.log")).unwrap_or_default()
+    }
+
+    /// Runs another command to its end.
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.dunlin(arguments).output().unwrap()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.join(name), text).unwrap();
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.simulation.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn tutorial() -> String {
+    fs::read_to_string(repository("examples/configs/tutorial.toml")).unwrap()
+}
+
+/// Takes `["lux-1", N, L]` apart.
+fn event(line: &str) -> Option<(u64, f64)> {
+    let (second, lux) = line.strip_prefix("[\"lux-1\", ")?.strip_suffix(']')?.split_once(", ")?;
+    Some((second.parse().ok()?, lux.parse().ok()?))
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn the_tutorial_reaches_a_real_broker_every_two_seconds() {
+    let broker = Mosquitto::start("tutorial");
+    let subscriber = broker.subscribe(&["-t", "test-topic"]);
+    let mut bench = Bench::new("tutorial");
+    bench.write("node.toml", &tutorial());
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    let lines: Vec<(Instant, String)> =
+        (0..4).map(|_| subscriber.next(Duration::from_secs(10)).expect("a message")).collect();
+    for (index, (_, line)) in lines.iter().enumerate() {
+        let (second, lux) = event(line).unwrap_or_else(|| panic!("`{line}`"));
+        assert_eq!(second, 2 * index as u64);
+        // The room of the default world: 284 lx within ±6 %.
+        assert!((lux / 284.13 - 1.0).abs() < 0.07, "{lux}");
+    }
+    let log = broker.log();
+    assert!(log.contains("as esp8266 (p5, c1, k60"), "MQTT 5, clean start, keep alive 60: {log}");
+    // A request with response topic and correlation data, as mosquitto_rr makes it.
+    let answer = broker.client(
+        "mosquitto_rr",
+        &["-t", "dunlin/esp8266/request/read", "-e", "answers/1", "-m", "lux-1", "-W", "5"],
+    );
+    assert!(answer.contains("\"sensor\":\"lux-1\",\"health\":\"ok\",\"illuminance\":"), "{answer}");
+    let answer = broker.client(
+        "mosquitto_rr",
+        &["-t", "dunlin/esp8266/request/read", "-e", "answers/1", "-m", "lux-9", "-W", "5"],
+    );
+    assert_eq!(answer.trim(), r#"{"error":"no-such-sensor","have":["lux-1"]}"#);
+}
+
+#[test]
+fn a_push_changes_the_running_node_and_the_same_push_changes_nothing() {
+    let broker = Mosquitto::start("push");
+    let subscriber = broker.subscribe(&["-v", "-t", "#"]);
+    let mut bench = Bench::new("push");
+    bench.write("node.toml", &tutorial());
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    subscriber
+        .find(Duration::from_secs(10), |line| line.starts_with("test-topic"))
+        .expect("the first reading");
+    bench.write(
+        "next.toml",
+        &tutorial().replace("test-topic", "next-topic").replace("payload", "qos = 1\npayload"),
+    );
+    let output = bench.run(&["push", "next.toml", "--port", "sim"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("confirmed"), "{}", text(&output));
+    subscriber.find(Duration::from_secs(10), |line| line.starts_with("next-topic")).expect("the new topic");
+    assert!(broker.log().contains("Received PUBLISH from esp8266 (d0, q1"), "QoS 1 in the broker's log");
+    let output = bench.run(&["push", "next.toml", "--port", "sim"]);
+    assert!(output.status.success() && text(&output).contains("unchanged"), "{}", text(&output));
+    let output = bench.run(&["info", "--port", "sim"]);
+    assert!(
+        text(&output).contains("confirmed") && text(&output).contains("generation       2"),
+        "{}",
+        text(&output)
+    );
+    // What is on the board is what was pushed.
+    let output = bench.run(&["pull", "--port", "sim", "-o", "pulled.dunlin"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let output = bench.run(&["push", "pulled.dunlin", "--port", "sim"]);
+    assert!(text(&output).contains("unchanged"), "{}", text(&output));
+}
+
+#[test]
+fn a_file_with_a_wrong_broker_is_given_up() {
+    let broker = Mosquitto::start("rollback");
+    let subscriber = broker.subscribe(&["-v", "-t", "#"]);
+    let mut bench = Bench::new("rollback");
+    bench.write("node.toml", &tutorial());
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    subscriber
+        .find(Duration::from_secs(10), |line| line.contains("\"state\":\"confirmed\""))
+        .expect("a confirmation");
+    let wrong = tutorial().replace("\"192.168.1.10\" ", "\"192.168.1.11\"\nconfirm-within = \"5s\" ");
+    bench.write("wrong.toml", &wrong);
+    let output = bench.run(&["push", "wrong.toml", "--port", "sim"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("rolled back"), "{}", text(&output));
+    let birth = subscriber.find(Duration::from_secs(20), |line| {
+        line.contains("\"rollback\":{\"generation\":2,\"reason\":\"broker-unreachable\"}")
+    });
+    assert!(birth.is_some(), "the birth message tells why");
+    let output = bench.run(&["info", "--port", "sim"]);
+    assert!(text(&output).contains("broker-unreachable"), "{}", text(&output));
+    subscriber
+        .find(Duration::from_secs(10), |line| line.starts_with("test-topic"))
+        .expect("the old readings are back");
+}
+
+#[test]
+fn killed_at_any_moment_of_a_push_it_has_the_old_or_the_new_configuration() {
+    let broker = Mosquitto::start("kill");
+    let mut bench = Bench::new("kill");
+    let file = |index: u64| tutorial().replace("test-topic", &format!("topic-{index}"));
+    bench.write("node.toml", &file(0));
+    let rounds = std::env::var("DUNLIN_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let mut possible = vec![0];
+    for round in 1..=rounds {
+        let current = format!("node.toml");
+        let mut arguments = vec!["--broker", "", "--flash", "chip.flash"];
+        let address = broker.address();
+        arguments[1] = &address;
+        // The file seeds an empty chip only; afterwards the chip knows.
+        let image = if round == 1 { vec![current.as_str()] } else { vec!["seed.toml"] };
+        bench.write("seed.toml", &file(*possible.last().unwrap()));
+        bench.simulate(&[image.as_slice(), &arguments, &["--as-stored"]].concat());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let configuration = loop {
+            assert!(Instant::now() < deadline, "the board does not answer: {}", bench.log());
+            let output = bench.run(&["pull", "--port", "sim", "-o", "pulled.dunlin"]);
+            if output.status.success() {
+                break fs::read(bench.folder.join("pulled.dunlin")).unwrap();
+            }
+        };
+        let found = possible.iter().copied().find(|index| {
+            let topic = format!("topic-{index}").into_bytes();
+            configuration
+                .windows(topic.len() + 1)
+                .any(|window| window[..topic.len()] == topic[..] && !window[topic.len()].is_ascii_digit())
+        });
+        let found = found.unwrap_or_else(|| panic!("round {round}: none of {possible:?}"));
+        bench.write("next.toml", &file(round));
+        let mut push = bench
+            .dunlin(&["push", "next.toml", "--port", "sim"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // A push takes about 300 ms; the moments are spread over it.
+        std::thread::sleep(Duration::from_millis(round * 37 % 350));
+        bench.kill();
+        let _ = push.kill();
+        let _ = push.wait();
+        possible = vec![found, round];
+    }
+}

@@ -184,12 +184,11 @@ fn killed_at_any_moment_of_a_push_it_has_the_old_or_the_new_configuration() {
     let rounds = std::env::var("DUNLIN_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let mut possible = vec![0];
     for round in 1..=rounds {
-        let current = format!("node.toml");
         let mut arguments = vec!["--broker", "", "--flash", "chip.flash"];
         let address = broker.address();
         arguments[1] = &address;
         // The file seeds an empty chip only; afterwards the chip knows.
-        let image = if round == 1 { vec![current.as_str()] } else { vec!["seed.toml"] };
+        let image = if round == 1 { vec!["node.toml"] } else { vec!["seed.toml"] };
         bench.write("seed.toml", &file(*possible.last().unwrap()));
         bench.simulate(&[image.as_slice(), &arguments, &["--as-stored"]].concat());
         let deadline = Instant::now() + Duration::from_secs(20);

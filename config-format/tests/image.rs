@@ -1,5 +1,4 @@
 //! Images: written, read, and damaged.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dunlin_config_format::image::{HEADER_SIZE, Header, HeaderError, Image, ImageError, MAGIC, checksum};
 use proptest::prelude::*;

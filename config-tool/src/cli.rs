@@ -6,11 +6,16 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    Exit, erase, info, monitor, ports, probe, pull, push, read, restart, rollback, simulate,
+    Exit, check, compile, completions, erase, explain, info, monitor, new, ports, probe, pull, push, read,
+    restart, rollback, simulate,
 };
 
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
 const VERBS: &str = "\
+Write:
+  new        write a file to begin with
+  check      tell every mistake of a file at once, and what the node will need
+  explain    explain a diagnostic, a driver or a filter
 Try:
   simulate   run a node on this computer, with simulated sensors and a broker
 Board:
@@ -24,6 +29,9 @@ Board:
   erase      erase what is stored on a board
   restart    restart a board
   ports      list serial ports, without opening any
+Further:
+  compile    write the image of a file
+  completions  write completions for a shell
 ";
 
 /// Turns a TOML file into a sensor node.
@@ -42,6 +50,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    New(new::Arguments),
+    Check(check::Arguments),
+    Explain(explain::Arguments),
+    Compile(compile::Arguments),
+    Completions(completions::Arguments),
     Simulate(simulate::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
@@ -71,6 +84,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             welcome();
             Ok(Exit::Done)
         }
+        Some(Verb::New(arguments)) => new::run(&arguments),
+        Some(Verb::Check(arguments)) => check::run(&arguments),
+        Some(Verb::Explain(arguments)) => explain::run(&arguments),
+        Some(Verb::Compile(arguments)) => compile::run(&arguments),
+        Some(Verb::Completions(arguments)) => completions::run(&arguments, &mut Cli::command()),
         Some(Verb::Simulate(arguments)) => simulate::run(&arguments),
         Some(Verb::Push(arguments)) => push::run(&arguments),
         Some(Verb::Pull(arguments)) => pull::run(&arguments),
@@ -103,8 +121,14 @@ fn welcome() {
     if !ports.is_empty() {
         println!("  here: {}", ports.join(", "));
     }
-    println!("  next: dunlin push      bring the file to a board");
-    println!("        dunlin --help    every command");
+    let first = if std::path::Path::new(command_file()).exists() {
+        "dunlin check     tell what is wrong with the file"
+    } else {
+        "dunlin new       write a file to begin with"
+    };
+    println!("  next: {first}");
+    println!("        dunlin simulate  run it here, without hardware");
+    println!("        dunlin push      bring it to a board; `dunlin --help` lists every command");
 }
 
 fn command_file() -> &'static str {

@@ -7,10 +7,15 @@ use std::process::ExitCode;
 use crate::device::{Hello, HelloTask};
 use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
 
+pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod completions;
 pub(crate) mod erase;
+pub(crate) mod explain;
 mod flash_file;
 pub(crate) mod info;
 pub(crate) mod monitor;
+pub(crate) mod new;
 pub(crate) mod ports;
 pub(crate) mod probe;
 pub(crate) mod pull;

@@ -3,6 +3,7 @@
 //! The text is read as a spanned tree and walked by hand. serde would stop at the first problem and lose the places of
 //! those that concern two tables.
 
+mod budget;
 pub mod diagnostic;
 mod filters;
 mod model;
@@ -13,6 +14,7 @@ mod settings;
 use dunlin_config_format::limits::{REPORTS, SENSORS};
 use toml::de::{DeTable, DeValue};
 
+pub use budget::budget;
 pub use diagnostic::{Code, Diagnostic, Severity, Source};
 use model::Model;
 use reader::{Problems, Table, nearest};

@@ -128,6 +128,9 @@ fn sensor<'t>(
     let driver = driver(problems, table);
     let Some(driver) = driver else {
         table.refuse_others(problems, &[SENSOR_KEYS, &["gain", "integration"]].concat(), &[]);
+        // The driver is wrong; the rest may be as well.
+        period(problems, table, defaults);
+        shape(problems, table, defaults);
         return None;
     };
     let info = driver.info();

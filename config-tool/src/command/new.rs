@@ -1,0 +1,62 @@
+//! `dunlin new`: a file to begin with.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{CommandError, DEFAULT_FILE, Exit};
+
+/// The file as it is written; the broker is put in.
+const TEMPLATE: &str = r#"# A node. `dunlin check` tells what is wrong with it, `dunlin simulate` runs it here.
+[device]
+name = "node-1"                   # a-z, 0-9 and -; also the MQTT client identifier
+
+[mqtt]
+broker = "BROKER"         # host or host:port
+
+[i2c.main]
+sda = 4                           # GPIO4 is D2 on a D1 mini
+scl = 5                           # GPIO5 is D1
+
+[sensor.light]
+driver = "tsl2591"
+period = "10s"
+filters = [{ median = 3 }, { round = 1 }]
+"#;
+
+/// Write a file to begin with
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Where it goes
+    #[arg(default_value = DEFAULT_FILE)]
+    file: PathBuf,
+    /// The broker
+    #[arg(long, value_name = "HOST[:PORT]", default_value = "192.168.1.10")]
+    broker: String,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let shown = arguments.file.display();
+    let text = TEMPLATE.replace("BROKER", &arguments.broker);
+    let source = crate::compile::Source { name: shown.to_string(), text };
+    let compiled = crate::compile::compile(&source);
+    if let Some(problem) = compiled.diagnostics.first() {
+        return Err(CommandError::new(Exit::Usage, format!("{}; {}", problem.message, problem.help)));
+    }
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(&arguments.file).map_err(|error| {
+            let text = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    format!("`{shown}` is there already, and is left as it is")
+                }
+                _ => format!("`{shown}`: {error}"),
+            };
+            CommandError::new(Exit::Usage, text)
+        })?;
+    file.write_all(source.text.as_bytes())
+        .map_err(|error| CommandError::new(Exit::Device, format!("`{shown}`: {error}")))?;
+    println!("wrote `{shown}`\nnext: dunlin check && dunlin simulate");
+    Ok(Exit::Done)
+}

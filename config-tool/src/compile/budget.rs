@@ -1,0 +1,63 @@
+//! What a configuration needs of a device, of a bus, and of the network.
+
+use dunlin_config_format::config::{Config, Filter, Report};
+use dunlin_config_format::image::Image;
+use dunlin_config_format::limits::{BODY_SIZE, FILTER_WORDS, PAYLOAD_LEN};
+
+const DAY_S: f64 = 86_400.0;
+
+/// Returns the budget of an image as lines: a name and a value.
+pub fn budget(image: &[u8]) -> Vec<(&'static str, String)> {
+    let Some(config) = Image::parse(image).ok().and_then(|image| Config::decode(image.body).ok()) else {
+        return Vec::new();
+    };
+    let body = image.len().saturating_sub(dunlin_config_format::image::HEADER_SIZE);
+    let messages: f64 = config.reports.iter().map(|report| per_day(&config, &report)).sum();
+    let bytes: f64 =
+        config.reports.iter().map(|report| per_day(&config, &report) * payload_len(&report) as f64).sum();
+    let silenced = config.reports.iter().any(|report| can_be_silent(&config, &report));
+    let at_most = if silenced { "at most " } else { "" };
+    let worst = config.reports.iter().map(|report| payload_len(&report)).max().unwrap_or(0);
+    let mut lines = vec![
+        ("image", format!("{} bytes ({body} of {BODY_SIZE} for the body)", image.len())),
+        ("filter memory", format!("{} of {FILTER_WORDS} words", config.filter_words())),
+        ("worst message", format!("{worst} of {PAYLOAD_LEN} bytes")),
+        ("messages", format!("{at_most}{messages:.0} a day, {at_most}{:.1} MB", bytes / 1e6)),
+        ("flash wear", "2 to 4 erases a push, none in between".to_owned()),
+    ];
+    for (index, bus) in config.i2c.iter().enumerate() {
+        let on_bus = config.sensors.iter().filter(|sensor| sensor.bus.map(usize::from) == Some(index));
+        // Nine bit times a byte: eight bits and the acknowledgement (UM10204, section 3.1.5).
+        let busy: f64 = on_bus
+            .map(|sensor| {
+                let bits = f64::from(sensor.driver.info().bus_bytes) * 9.0;
+                bits / f64::from(bus.frequency_hz.0) / (f64::from(sensor.period_ms) / 1000.0)
+            })
+            .sum();
+        lines.push(("bus", format!("`{}` is busy for {:.2} % of the time at most", bus.id, busy * 100.0)));
+    }
+    lines
+}
+
+/// Messages a day, if no filter holds one back.
+fn per_day(config: &Config<'_>, report: &Report<'_>) -> f64 {
+    let period_ms = report.every_ms.or_else(|| {
+        let member = report.members.get(0)?;
+        config.sensors.get(usize::from(member.sensor)).map(|sensor| sensor.period_ms)
+    });
+    period_ms.map_or(0.0, |ms| DAY_S * 1000.0 / f64::from(ms))
+}
+
+/// The longest payload that a report can have.
+fn payload_len(report: &Report<'_>) -> usize {
+    // A name of up to 48 bytes and a value of up to 17 for each member, `seq` and `uptime`.
+    16 + report.members.len() * 68 + 40
+}
+
+fn can_be_silent(config: &Config<'_>, report: &Report<'_>) -> bool {
+    let of_readings = report.members.iter().any(|member| {
+        let sensor = config.sensors.get(usize::from(member.sensor));
+        sensor.is_some_and(|sensor| sensor.filters(member.reading).iter().any(|filter| filter.can_silence()))
+    });
+    of_readings || report.filters.iter().any(|filter: Filter| filter.can_silence())
+}

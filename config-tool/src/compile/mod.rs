@@ -78,6 +78,8 @@ const LATER: &[&str] = &[
 
 /// Nested brackets that a file may have; more is no configuration.
 const DEPTH: usize = 64;
+/// Syntax errors that are told; a file with more is another kind of file.
+const SYNTAX_ERRORS: usize = 100;
 /// Most bytes of a file.
 const FILE_SIZE: usize = 1 << 20;
 
@@ -90,7 +92,7 @@ pub fn compile(source: &Source) -> Compiled {
         return compiled;
     }
     let (root, errors) = DeTable::parse_recoverable(&source.text);
-    for error in errors {
+    for error in errors.into_iter().take(SYNTAX_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
         problems.error(Code::Syntax, span, message, "correct the line, then check again");
@@ -173,7 +175,12 @@ fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
             );
             problems.error(Code::UnknownKey, span, format!("unknown table `{key}`"), help);
         } else if let DeValue::Array(_) = value.get_ref() {
-            let help = format!("write `[{key}.ID]`, each with an identifier of its own");
+            let help = match key {
+                "i2c" | "sensor" | "report" => {
+                    format!("write `[{key}.ID]`, each with an identifier of its own")
+                }
+                _ => format!("there is one: write `[{key}]`"),
+            };
             problems.error(Code::Shape, span, format!("`{key}` is a list"), help);
         }
     }

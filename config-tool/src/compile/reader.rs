@@ -19,7 +19,7 @@ impl Problems {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let (message, help) = (message.into(), help.into());
+        let (message, help) = (printable(&message.into()), printable(&help.into()));
         self.0.push(Diagnostic { code, severity: Severity::Error, span, message, help });
     }
 
@@ -30,9 +30,16 @@ impl Problems {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let (message, help) = (message.into(), help.into());
+        let (message, help) = (printable(&message.into()), printable(&help.into()));
         self.0.push(Diagnostic { code, severity: Severity::Warning, span, message, help });
     }
+}
+
+/// Returns a text whose control characters are written out: a file must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|each| if each.is_control() { each.escape_default().collect() } else { vec![each] })
+        .collect()
 }
 
 /// A value and where it is.
@@ -222,7 +229,16 @@ pub(super) fn duration_ms(
         DeValue::String(text) => text.as_ref(),
         DeValue::Integer(number) => {
             let message = format!("`{key}` has no unit");
-            problems.error(Code::Duration, value.span(), message, format!("write \"{}s\"", number.as_str()));
+            let fits = |unit: &str| {
+                let text = format!("{}{unit}", number.as_str());
+                let is_fine =
+                    crate::duration::parse(&text).is_ok_and(|time| range.contains(&time.as_millis()));
+                is_fine.then(|| format!("write \"{text}\""))
+            };
+            let help = fits("s")
+                .or_else(|| fits("ms"))
+                .unwrap_or_else(|| "write a duration such as \"2s\"".to_owned());
+            problems.error(Code::Duration, value.span(), message, help);
             return None;
         }
         other => {
@@ -238,12 +254,7 @@ pub(super) fn duration_ms(
             None
         }
         Err(error) => {
-            problems.error(
-                Code::Duration,
-                value.span(),
-                format!("`{key}`: {error}"),
-                "such as \"500ms\", \"2s\" or \"1h30m\"",
-            );
+            problems.error(Code::Duration, value.span(), format!("`{key}` is \"{text}\""), error);
             None
         }
     }

@@ -486,6 +486,7 @@ fn report<'t>(
         table.missing(problems, "of", "[\"lux-1\"]");
     }
     let values = table.list(problems, "of")?;
+    let told = problems.0.len();
     let mut members: Vec<Member> = Vec::new();
     for value in values {
         match value.get_ref() {
@@ -502,6 +503,9 @@ fn report<'t>(
         }
     }
     members.dedup();
+    if problems.0.len() > told {
+        return None;
+    }
     let span = table.get("of").map_or(table.span.clone(), |value| value.span());
     if members.is_empty() || members.len() > MEMBERS {
         problems.error(

@@ -10,7 +10,7 @@ use dunlin_config_format::config::{
 use dunlin_config_format::limits::{
     BUSES, CLIENT_IDENTIFIER_LEN, CONFIRM_WITHIN_MAX_S, CONFIRM_WITHIN_MIN_S, CREDENTIAL_LEN, HOST_LEN,
     I2C_FREQUENCY_MAX_HZ, I2C_FREQUENCY_MIN_HZ, KEEP_ALIVE_MAX_S, KEEP_ALIVE_MIN_S, LABEL_LEN, PERIOD_MAX_MS,
-    PREFIX_LEN,
+    PREFIX_LEN, TOPIC_LEN,
 };
 use toml::de::DeValue;
 
@@ -356,7 +356,11 @@ pub(super) fn i2c<'t>(problems: &mut Problems, root: &Table<'t>, board: Option<&
                 bus.missing(problems, key, if key == "sda" { "4" } else { "5" });
             }
         }
-        let (Some(sda), Some(scl)) = (sda, scl) else { continue };
+        let (Some(sda), Some(scl)) = (sda, scl) else {
+            // Its sensors have nothing to do with that: they find the bus.
+            buses.push(I2cBus { id, sda: u8::MAX, scl: u8::MAX, frequency_hz: Or(frequency_hz) });
+            continue;
+        };
         let taken =
             |pin: u8| buses.iter().find(|other| other.sda == pin || other.scl == pin).map(|other| other.id);
         if sda == scl {
@@ -476,8 +480,13 @@ pub(super) fn vars<'t>(problems: &mut Problems, root: &Table<'t>) -> BTreeMap<&'
     let Some((table, _)) = table(problems, root, "vars") else { return vars };
     for (key, _, value) in table.entries() {
         match value.get_ref() {
-            DeValue::String(text) => {
+            DeValue::String(text) if is_text(text, TOPIC_LEN) => {
                 vars.insert(key, text.as_ref());
+            }
+            DeValue::String(_) => {
+                let help = format!("1 to {TOPIC_LEN} bytes without control characters are possible");
+                problems.error(Code::Text, value.span(), format!("`{key}` can stand for nothing"), help);
+                vars.insert(key, "x");
             }
             other => wrong_type(problems, key, value.span(), other, "a text in quotation marks"),
         }

@@ -7,6 +7,7 @@ mod packages;
 mod routine;
 mod targets;
 mod test;
+mod torture;
 
 /// A routine: its name on the command line, one line of help, and the function that runs it.
 struct Routine {
@@ -17,6 +18,11 @@ struct Routine {
 
 const ROUTINES: &[Routine] = &[
     Routine { name: "test", help: "everything that CI runs", run: test::test },
+    Routine {
+        name: "torture",
+        help: "30 million power cuts; `--mutants` seeds faults that must be found",
+        run: torture::torture,
+    },
     Routine { name: "layers", help: "which crate may name which", run: layers::layers },
     Routine {
         name: "targets",

@@ -11,6 +11,7 @@ use heapless::Vec;
 
 use super::Store;
 use super::flash::{Flash, FlashFault};
+use super::mutant::{self, Mutant};
 
 /// A secret's value. Its `Debug` tells nothing.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -84,7 +85,11 @@ impl<F: NorFlash> Store<F> {
             [a, b, Some(generation)]
         };
         let current = self.current();
-        let target = current.map_or(0, |copy| 1 - copy.index.min(1));
+        let target = match current {
+            Some(copy) if mutant::is(Mutant::SecretInPlace) => copy.index,
+            Some(copy) => 1 - copy.index.min(1),
+            None => 0,
+        };
         let flash = self.flash();
         flash.erase(address(target))?;
         let mut writer = Writer::new(address(target) + HEADER_SIZE as u32);

@@ -8,6 +8,7 @@
 
 mod flash;
 mod identity;
+pub mod mutant;
 mod slots;
 
 pub use flash::FlashFault;

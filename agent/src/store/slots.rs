@@ -9,6 +9,7 @@ use dunlin_config_format::slot::{self, Slot, State};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::flash::{Flash, FlashFault};
+use super::mutant::{self, Mutant};
 
 /// A slot with a readable image, and its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,13 +98,19 @@ impl<F: NorFlash> Store<F> {
         let mut held = [self.intact(0), self.intact(1)];
         loop {
             let slots = held.map(|held| held.map(Held::slot));
-            let index = slot::choose(&slots)?;
+            let index = match slot::choose(&slots)? {
+                newest if mutant::is(Mutant::OldestChosen) => {
+                    slot::fallback(&slots, newest).unwrap_or(newest)
+                }
+                newest => newest,
+            };
             let entry = held.get_mut(index)?;
             let Held { header, state } = (*entry)?;
             let len = header.body_len as usize;
             let bytes = body.get_mut(..len)?;
             let read = self.flash.read(address(index) + HEADER_SIZE as u32, bytes);
-            if read.is_ok() && checksum(bytes) == header.body_crc && Config::decode(bytes).is_ok() {
+            let is_whole = checksum(bytes) == header.body_crc || mutant::is(Mutant::ChecksumIgnored);
+            if read.is_ok() && is_whole && Config::decode(bytes).is_ok() {
                 self.running = Some(index);
                 return Some(Loaded {
                     generation: header.generation,
@@ -148,10 +155,14 @@ impl<F: NorFlash> Store<F> {
             return Ok(Begin::Unchanged);
         }
         let slots = held.map(|held| held.map(Held::slot));
-        let index = slot::target(&slots);
-        let generation = slot::next_generation(&slots);
+        let index = match slot::target(&slots) {
+            target if mutant::is(Mutant::ConfirmedErased) => 1 - target.min(1),
+            target => target,
+        };
+        let generation = slot::next_generation(&slots) - u32::from(mutant::is(Mutant::GenerationNotAdvanced));
         let sectors = length.div_ceil(SECTOR_SIZE);
-        for sector in (0..sectors).chain([IMAGE_SIZE / SECTOR_SIZE]) {
+        let state = (!mutant::is(Mutant::StateNotErased)).then_some(IMAGE_SIZE / SECTOR_SIZE);
+        for sector in (0..sectors).chain(state) {
             self.flash.erase(address(index) + sector * SECTOR_SIZE).map_err(BeginError::Flash)?;
         }
         self.update = Some(Update { slot: index, generation, header: [0xff; HEADER_SIZE] });
@@ -190,7 +201,9 @@ impl<F: NorFlash> Store<F> {
             return Err(FinishError::Image);
         }
         let header = Header { generation, ..header }.encode();
-        self.flash.program(address(slot), &header).map_err(FinishError::Flash)?;
+        if !mutant::is(Mutant::HeaderForgotten) {
+            self.flash.program(address(slot), &header).map_err(FinishError::Flash)?;
+        }
         Ok(generation)
     }
 
@@ -223,6 +236,9 @@ impl<F: NorFlash> Store<F> {
         let Some(index) = self.running.filter(|&index| slot::fallback(&held, index).is_some()) else {
             return Ok(false);
         };
+        if mutant::is(Mutant::FlagBeforeReason) {
+            self.set(state_address(index) + slot::REJECTED_OFFSET, slot::SET)?;
+        }
         self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason))?;
         self.set(state_address(index) + slot::REJECTED_OFFSET, slot::SET)?;
         Ok(true)
@@ -330,8 +346,9 @@ impl<F: NorFlash> Store<F> {
     /// Returns whether the slot's body and assets are those of `header`.
     fn matches(&mut self, index: usize, header: &Header) -> bool {
         let body_at = address(index) + HEADER_SIZE as u32;
-        self.crc(body_at, header.body_len) == Some(header.body_crc)
-            && self.crc(body_at + header.body_len, header.assets_len) == Some(header.assets_crc)
+        mutant::is(Mutant::ChecksumIgnored)
+            || self.crc(body_at, header.body_len) == Some(header.body_crc)
+                && self.crc(body_at + header.body_len, header.assets_len) == Some(header.assets_crc)
     }
 
     fn crc(&mut self, address: u32, len: u32) -> Option<u32> {
@@ -344,7 +361,8 @@ impl<F: NorFlash> Store<F> {
     fn set(&mut self, array: u32, value: u32) -> Result<(), FlashFault> {
         for _ in 0..slot::WORDS {
             let words = self.flash.read_words(array)?;
-            let Some(index) = slot::free_word(&words) else { break };
+            let free = if mutant::is(Mutant::WordTwice) { Some(0) } else { slot::free_word(&words) };
+            let Some(index) = free else { break };
             if self.flash.program(array + 4 * index as u32, &value.to_le_bytes()).is_ok() {
                 return Ok(());
             }

@@ -306,7 +306,7 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
                 }),
             ),
             8 => ("reset-cause", Value::Text(reset_name(shared.boot.cause))),
-            9 => ("uptime", Value::Float(Instant::now().as_millis() as f32 / 1000.0)),
+            9 => ("uptime", Value::Float(shared.boot.uptime_ms(Instant::now()) as f32 / 1000.0)),
             10 => ("published", count(counters.published.get())),
             11 => ("dropped", count(shared.outbox.borrow().dropped())),
             12 => ("connections", count(counters.connections.get())),
@@ -430,7 +430,7 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
 
     async fn event(&mut self) -> usb::Event<'_> {
         let (at, event) = self.node.shared.events.next().await;
-        let uptime_ms = at.as_millis();
+        let uptime_ms = self.node.shared.boot.uptime_ms(at);
         self.name.clear();
         match event {
             Event::Log(line) => {

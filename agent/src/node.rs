@@ -30,6 +30,8 @@ pub struct Boot {
     pub chip_id: u32,
     /// Why the board started.
     pub cause: ResetCause,
+    /// When it started: on a chip the clock's zero, in a world that is older than the board some other time.
+    pub at: Instant,
 }
 
 /// The configuration that runs.
@@ -225,8 +227,7 @@ impl Snapshots {
     }
 
     /// Makes the record of a message.
-    pub fn record(&mut self, report: u8, seq: u32, at: Instant, values: &[f32]) -> Record {
-        let at_ms = at.as_millis();
+    pub fn record(&mut self, report: u8, seq: u32, at_ms: u64, values: &[f32]) -> Record {
         if let [value] = values {
             return Record { at_ms, seq, report, values: Values::One(*value) };
         }
@@ -308,6 +309,13 @@ pub struct Shared {
     pub measured: Signal<NoopRawMutex, ()>,
     /// Wakes the config loop.
     pub change: Signal<NoopRawMutex, Change>,
+}
+
+impl Boot {
+    /// Returns milliseconds from the start to `at`.
+    pub fn uptime_ms(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.at).as_millis()
+    }
 }
 
 impl Shared {

@@ -57,17 +57,22 @@ fn json(text: &mut Text<'_>, config: &Config<'_>, report: &Report<'_>, record: &
     let first = report.members.get(0);
     let is_one_sensor =
         report.members.iter().all(|member| first.is_some_and(|first| first.sensor == member.sensor));
+    let mut has_uptime = false;
     text.object(|object| {
         for (member, value) in report.members.iter().zip(values) {
             let Some(sensor) = config.sensors.get(usize::from(member.sensor)) else { continue };
             let readings = sensor.driver.info().readings;
             let reading = readings.get(usize::from(member.reading)).map_or("", |reading| reading.name);
+            has_uptime |= is_one_sensor && reading == "uptime";
             let value_text =
                 if is_one_sensor { object.key(reading) } else { object.compound_key(sensor.id, reading) };
             value_text.float(*value);
         }
         object.integer("seq", record.seq);
-        object.key("uptime").thousandths(record.at_ms);
+        // The node's own reading has the name already, and means the same.
+        if !has_uptime {
+            object.key("uptime").thousandths(record.at_ms);
+        }
     });
 }
 

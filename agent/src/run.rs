@@ -54,7 +54,12 @@ impl Memory {
 /// Dropping the future is a power cut: what is stored stays, what is in memory is lost.
 pub async fn run<P: Platform>(board: P, network: Network<'_>, memory: &mut Memory) -> Exit {
     let Parts { flash, serial_reader, serial_writer, i2c, mut system } = board.split();
-    let boot = Boot { id: system.entropy() as u32, chip_id: system.chip_id(), cause: system.reset_cause() };
+    let boot = Boot {
+        id: system.entropy() as u32,
+        chip_id: system.chip_id(),
+        cause: system.reset_cause(),
+        at: Instant::now(),
+    };
     let node: Node<P> = Node {
         shared: Shared::new(boot),
         store: RefCell::new(Store::new(flash)),
@@ -260,7 +265,7 @@ fn take(shared: &Shared, config: &Config<'_>, output: Output<'_>) {
         }
         Output::Message { report, seq, at, values } => {
             let qos = config.reports.get(report.into()).map(|report| report.qos).unwrap_or_default();
-            let record = shared.snapshots.borrow_mut().record(report, seq, at, values);
+            let record = shared.snapshots.borrow_mut().record(report, seq, shared.boot.uptime_ms(at), values);
             shared.outbox.borrow_mut().push(record, qos);
             shared.uplink.signal(());
         }
@@ -281,7 +286,7 @@ fn facts<P: Platform>(node: &Node<P>, sampler: &Sampler) -> Facts {
     let counters = &node.shared.counters;
     let stack = node.system.borrow().stack();
     Facts {
-        uptime_ms: Instant::now().as_millis(),
+        uptime_ms: node.shared.boot.uptime_ms(Instant::now()),
         published: counters.published.get(),
         dropped: node.shared.outbox.borrow().dropped(),
         faults: sampler.faults,

@@ -151,3 +151,12 @@ fn quality_of_service_2_delivers_each_once_through_loss() {
     assert_eq!(seconds, unique);
     assert_eq!(seconds.len(), 200);
 }
+
+#[test]
+fn uptime_counts_from_the_start_of_the_board() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![fault("cut", 11, Some(2), FaultKind::PowerCut { operation: None })];
+    let mut world = World::with(&tutorial(2_000, QoS::AtMostOnce), &scenario);
+    world.run_s(18);
+    assert_eq!(world.seconds("test-topic"), [0, 2, 4, 6, 8, 10, 0, 2, 4]);
+}

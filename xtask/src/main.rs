@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod layers;
 mod packages;
 mod routine;
@@ -23,6 +24,7 @@ const ROUTINES: &[Routine] = &[
         help: "30 million power cuts; `--mutants` seeds faults that must be found",
         run: torture::torture,
     },
+    Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },
     Routine { name: "layers", help: "which crate may name which", run: layers::layers },
     Routine {
         name: "targets",

@@ -104,7 +104,7 @@ pub(crate) fn stats(text: &mut Text<'_>, shared: &Shared, now: Instant) {
     let outbox = shared.outbox.borrow();
     let samples = shared.samples.get();
     text.object(|object| {
-        object.key("uptime").thousandths(now.as_millis());
+        object.key("uptime").thousandths(shared.boot.uptime_ms(now));
         object.integer("published", counters.published.get());
         object.integer("refused", counters.refused.get());
         object.integer("dropped", outbox.dropped());

@@ -18,6 +18,7 @@ use dunlin_twin::world::trace::plot;
 use embassy_time::Duration;
 
 use super::{CommandError, DEFAULT_FILE, Exit};
+use crate::compile::parse_scenario;
 use crate::interrupt::Interrupt;
 use crate::simulate::real::BrokerEnd;
 use crate::simulate::{FLASH_SIZE, Run, SeedError, Story, real, seed, virtually};
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     /// Jump from event to event in place of waiting; needs --duration
     #[arg(long = "virtual")]
     is_virtual: bool,
+    /// What goes wrong and when, and the light
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
     /// Decides everything random; equal seeds repeat a virtual run to the byte
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -88,8 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         }
     }
     let clock = if arguments.is_virtual { Clock::virtual_time() } else { Clock::following(RealTime::new()) };
-    let mut scenario = Scenario::quiet(Environment::room(arguments.seed));
-    scenario.seed = arguments.seed;
+    let scenario = load_scenario(arguments)?;
     let timing = Timing { erase: arguments.erase_time, ..Timing::default() };
     let flash_kept = flash.clone();
     if let Some(path) = &arguments.flash {
@@ -130,6 +133,19 @@ fn load(file: Option<&Path>) -> Result<(String, crate::device::Package), Command
             Ok((format!("the tutorial (no `{DEFAULT_FILE}` here)"), package))
         }
     }
+}
+
+fn load_scenario(arguments: &Arguments) -> Result<Scenario, CommandError> {
+    let Some(path) = &arguments.scenario else {
+        return Ok(Scenario { seed: arguments.seed, ..Scenario::quiet(Environment::room(arguments.seed)) });
+    };
+    let source = super::check::read(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let file = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
+    parse_scenario(&source, arguments.seed, file).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(|problem| problem.human(&source, false)).collect();
+        CommandError::new(Exit::Refused, format!("the scenario is refused\n\n{}", told.join("\n")))
+    })
 }
 
 fn open_flash(path: Option<&Path>) -> Result<NorFlash, CommandError> {

@@ -9,6 +9,7 @@ mod filters;
 mod model;
 mod reader;
 mod readings;
+mod scenario;
 mod settings;
 
 use dunlin_config_format::limits::{REPORTS, SENSORS};
@@ -18,6 +19,7 @@ pub use budget::budget;
 pub use diagnostic::{Code, Diagnostic, Severity, Source};
 use model::Model;
 use reader::{Problems, Table, nearest};
+pub use scenario::parse_scenario;
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

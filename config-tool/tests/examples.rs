@@ -1,0 +1,91 @@
+//! Every example runs in the simulator, and its first messages are these.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/configs")
+}
+
+/// Returns the lines `TOPIC  PAYLOAD` of a virtual run.
+fn messages(file: &str, further: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_dunlin"))
+        .args(["simulate", file, "--virtual", "--duration", "70s"])
+        .args(further)
+        .current_dir(folder())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{file}: {text}");
+    let message = |line: &str| line.split_once(" s  ").map(|(_, message)| message.to_owned());
+    text.lines().filter_map(message).filter(|message| !message.starts_with("--")).collect()
+}
+
+/// Checks that messages beginning with each of `expected` come, in this order.
+fn expect(file: &str, expected: &[&str]) {
+    let messages = messages(file, &[]);
+    let mut rest = messages.iter();
+    for wanted in expected {
+        assert!(rest.any(|message| message.starts_with(wanted)), "{file}: no `{wanted}` in {messages:#?}");
+    }
+}
+
+#[test]
+fn first_messages() {
+    expect(
+        "minimal.toml",
+        &[
+            "dunlin/minimal/status  online",
+            "dunlin/minimal/reading/light  {\"illuminance\":2",
+            "dunlin/minimal/reading/light",
+        ],
+    );
+    expect(
+        "tutorial.toml",
+        &["test-topic  [\"lux-1\", 0, 2", "test-topic  [\"lux-1\", 2, 2", "test-topic  [\"lux-1\", 4, 2"],
+    );
+    expect("filters.toml", &["garden/light  2", "garden/calm  {\"illuminance\":2"]);
+    expect("qos.toml", &["qos/0  2", "qos/1  2", "qos/2  2", "qos/0  2", "qos/1  2", "qos/2  2"]);
+    expect(
+        "two-buses.toml",
+        &[
+            "dunlin/two-buses/reading/node  {\"uptime\":0,\"published\":0,\"dropped\":0,\"faults\":0,\"seq\":0}",
+            "lab/light  {\"left.illuminance\":2",
+        ],
+    );
+    expect(
+        "failures.toml",
+        &["dunlin/failures/reading/light  {\"illuminance\":2", "dunlin/failures/stats  {\"uptime\":10"],
+    );
+}
+
+#[test]
+fn the_scenario_of_failures_is_told_on_the_health_topic() {
+    let messages = messages("failures.toml", &["--scenario", "failures.scenario.toml"]);
+    let health: Vec<&str> = messages
+        .iter()
+        .filter_map(|message| message.strip_prefix("dunlin/failures/health/light  "))
+        .collect();
+    assert_eq!(health, ["ok", "absent", "ok", "ok", "ok"]);
+    let offline = messages.iter().filter(|message| *message == "dunlin/failures/status  offline").count();
+    assert_eq!(offline, 2, "the will, for the broker's restart and for the blackout");
+}
+
+#[test]
+fn equal_seeds_give_equal_files() {
+    let run = |seed: &str| {
+        let folder =
+            std::env::temp_dir().join(format!("dunlin-seed-{seed}-{:?}", std::thread::current().id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name).display().to_string();
+        let (csv, pcap, flash) = (path("run.csv"), path("run.pcap"), path("chip.flash"));
+        messages("tutorial.toml", &["--seed", seed, "--csv", &csv, "--pcap", &pcap, "--flash", &flash]);
+        let files = [csv, pcap, flash].map(|file| std::fs::read(file).unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+        files
+    };
+    let (first, second, other) = (run("1"), run("1"), run("2"));
+    assert!(first == second);
+    assert!(first[0] != other[0] && first[1] != other[1]);
+}

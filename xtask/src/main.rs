@@ -6,6 +6,7 @@ mod bench;
 mod layers;
 mod packages;
 mod routine;
+mod spec;
 mod targets;
 mod test;
 mod torture;
@@ -25,6 +26,7 @@ const ROUTINES: &[Routine] = &[
         run: torture::torture,
     },
     Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },
+    Routine { name: "spec", help: "the documents of flash and USB against the code", run: spec::spec },
     Routine { name: "layers", help: "which crate may name which", run: layers::layers },
     Routine {
         name: "targets",

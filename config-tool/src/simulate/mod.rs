@@ -75,6 +75,8 @@ pub struct Run {
     pub simulation: Simulation,
     /// What happened.
     pub story: Rc<RefCell<Story>>,
+    /// The fault that has cut the power.
+    cut: Option<String>,
 }
 
 impl Run {
@@ -85,7 +87,7 @@ impl Run {
             story.borrow_mut().trace = Trace::with_csv();
         }
         let simulation = Simulation::new(&clock, scenario, flash, timing);
-        Run { clock, simulation, story }
+        Run { clock, simulation, story, cut: None }
     }
 
     /// Lets `broker` tell the story of what reaches it.
@@ -102,11 +104,18 @@ impl Run {
             match incident {
                 Incident::Started(cause) => {
                     let cause = reset_name(cause);
+                    // Power is back: the scenario tells only when it went.
+                    if let Some(name) = self.cut.take() {
+                        story.trace.add(now, Happening::FaultEnds { name: &name, kind: "power-cut" });
+                    }
                     story.trace.add(now, Happening::Started { cause });
                     story.lines.push(Line::note(now, format!("board started: {cause}")));
                 }
                 Incident::Fault(fault, begins) => {
                     let (name, kind) = (fault.name.as_str(), fault.kind.name());
+                    if kind == "power-cut" {
+                        self.cut = Some(name.to_owned());
+                    }
                     let lasts = fault.duration.is_some();
                     story.trace.add(
                         now,

@@ -144,7 +144,7 @@ fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
     let mut confirmed = loaded.confirmed;
     if !confirmed && shared.confirm_next.take() == Some(loaded.generation) {
         // A person at the bench vouches for it.
-        confirmed = node.store.borrow_mut().confirm().is_ok();
+        confirmed = node.store.borrow_mut().confirm().unwrap_or(false);
     }
     shared.events.log(Log::Started { generation: loaded.generation, confirmed });
     let mut words = node.system.borrow().retained();
@@ -303,8 +303,11 @@ impl<P: Platform> Board for Node<P> {
 
     fn confirm(&self) {
         let mut running = self.shared.running.get();
-        if self.store.borrow_mut().confirm().is_err() {
-            return self.shared.events.log(Log::FlashFault);
+        match self.store.borrow_mut().confirm() {
+            Ok(true) => {}
+            // An update is under way in its slot: there is nothing left to confirm.
+            Ok(false) => return,
+            Err(_) => return self.shared.events.log(Log::FlashFault),
         }
         running.confirmed = true;
         self.shared.running.set(running);

@@ -1,6 +1,6 @@
 //! Faults that can be seeded into the store, to see that its tests find them.
 //!
-//! Without the feature `mutants` there are none: [`is`] is constant, and nothing of them is compiled in.
+//! Without the feature `mutants` there are none, and nothing of them is compiled in.
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -161,6 +161,8 @@ impl<F: NorFlash> Store<F> {
         };
         let generation = slot::next_generation(&slots) - u32::from(mutant::is(Mutant::GenerationNotAdvanced));
         let sectors = length.div_ceil(SECTOR_SIZE);
+        // A trial whose slot is taken runs on from memory; its flags would be those of the new image.
+        self.running = self.running.filter(|&running| running != index);
         let state = (!mutant::is(Mutant::StateNotErased)).then_some(IMAGE_SIZE / SECTOR_SIZE);
         for sector in (0..sectors).chain(state) {
             self.flash.erase(address(index) + sector * SECTOR_SIZE).map_err(BeginError::Flash)?;
@@ -207,13 +209,14 @@ impl<F: NorFlash> Store<F> {
         Ok(generation)
     }
 
-    /// Marks the running configuration as confirmed.
+    /// Marks the running configuration as confirmed; false where an update has taken its slot.
     ///
     /// # Errors
     /// [`FlashFault`]; the configuration stays on trial.
-    pub fn confirm(&mut self) -> Result<(), FlashFault> {
-        let Some(index) = self.running else { return Ok(()) };
-        self.set(state_address(index) + slot::CONFIRMED_OFFSET, slot::SET)
+    pub fn confirm(&mut self) -> Result<bool, FlashFault> {
+        let Some(index) = self.running else { return Ok(false) };
+        self.set(state_address(index) + slot::CONFIRMED_OFFSET, slot::SET)?;
+        Ok(true)
     }
 
     /// Notes a failed attempt of the running configuration; returns whether it was the last one that it had.

@@ -1,6 +1,6 @@
 //! A node on this computer: what `dunlin simulate` drives.
 //!
-//! [`Run`] owns the simulated board and its broker and moves them on; it knows neither terminal nor files. [`real`] waits on
+//! [`Run`] owns the simulated board and moves it on; it knows neither terminal nor files. [`real`] waits on
 //! sockets and the wall clock, [`virtually`] jumps from event to event.
 
 pub mod real;

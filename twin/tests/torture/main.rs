@@ -113,6 +113,16 @@ fn chains_of_cuts_lose_nothing() {
 }
 
 #[test]
+fn a_trial_leaves_no_mark_on_the_update_that_takes_its_slot() {
+    let images = Images::random(3);
+    for script in [Script::Confirm, Script::Attempt, Script::RollBack] {
+        let window = chip_of(&State::updated(&images).contents);
+        script::update_with(&window, &images, script);
+        script::complete_state(&images, &window, &format!("{script:?}"));
+    }
+}
+
+#[test]
 fn no_flipped_bit_makes_another_configuration_or_a_write() {
     seed_mutant();
     let images = Images::random(5);

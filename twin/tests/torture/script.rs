@@ -274,6 +274,32 @@ pub(crate) fn runs_new(images: &Images, state: &State) -> bool {
     load(&chip_of(&state.contents)).is_some_and(|(_, hash)| hash == images.new_hash())
 }
 
+/// Stores the new image while the running trial does `script` in the middle of it.
+pub(crate) fn update_with(window: &Window, images: &Images, script: Script) {
+    let mut store = Store::new(window.clone());
+    let mut body = [0; 4096];
+    store.load(&mut body);
+    store.begin(images.new.len() as u32, &images.new_hash(), true).unwrap();
+    match script {
+        Script::Confirm => assert_eq!(store.confirm(), Ok(false)),
+        Script::Attempt => assert_eq!(store.record_attempt(Reason::BrokerUnreachable), Ok(false)),
+        _ => assert_eq!(store.roll_back(Reason::Requested), Ok(false)),
+    }
+    for (index, page) in images.new.chunks(256).enumerate() {
+        store.write_page(index as u32 * 256, page).unwrap();
+    }
+    store.finish(&images.new_hash()).unwrap();
+}
+
+/// Checks that the new image runs, on a trial that has just begun.
+pub(crate) fn complete_state(images: &Images, window: &Window, what: &str) {
+    let mut store = Store::new(window.clone());
+    let mut body = [0; 4096];
+    let loaded = store.load(&mut body).unwrap();
+    assert_eq!(loaded.hash, images.new_hash(), "{what}");
+    assert!(!loaded.confirmed && loaded.attempts == 0, "{what}");
+}
+
 /// Makes an update to its end: that is always possible.
 pub(crate) fn complete(images: &Images, window: &Window, replay: &str) {
     let mut store = Store::new(window.clone());

@@ -1,5 +1,6 @@
 //! Stands in for hardware on the host.
 
+pub mod chip;
 pub mod devices;
 #[cfg(feature = "host")]
 pub mod host;

@@ -1,0 +1,110 @@
+//! The special registers of the LX106, by number (core configuration `core-lx106`; ISA manual, section 5.3).
+
+/// Interrupts whose state is kept until INTCLEAR: software (7) and the edge lines (8–13).
+pub(super) const EDGE: u32 = 0x3F80;
+const SOFTWARE: u32 = 1 << 7;
+const TIMER: u32 = 1 << 6;
+
+/// What `rsr`, `wsr` and `xsr` reach.
+#[derive(Clone, Debug)]
+pub struct SpecialRegisters {
+    /// The shift amount, 0–63.
+    pub sar: u32,
+    /// The processor status: interrupt level 3:0, exception mode 4, user vector 5.
+    pub ps: u32,
+    /// Where the vectors start.
+    pub vecbase: u32,
+    /// EPC1 to EPC3.
+    pub epc: [u32; 3],
+    /// EPS2 and EPS3.
+    pub eps: [u32; 2],
+    /// EXCSAVE1 to EXCSAVE3.
+    pub excsave: [u32; 3],
+    /// The address of a double exception.
+    pub depc: u32,
+    /// The cause of the newest exception.
+    pub exccause: u32,
+    /// The address that the newest exception was about.
+    pub excvaddr: u32,
+    /// Interrupts that are raised.
+    pub interrupt: u32,
+    /// Interrupts that are let through.
+    pub intenable: u32,
+    /// The cycle counter.
+    pub ccount: u32,
+    /// The cycle that raises interrupt 6.
+    pub ccompare: u32,
+}
+
+impl Default for SpecialRegisters {
+    fn default() -> Self {
+        SpecialRegisters {
+            sar: 0,
+            ps: 0x1F,
+            vecbase: 0x4000_0000,
+            epc: [0; 3],
+            eps: [0; 2],
+            excsave: [0; 3],
+            depc: 0,
+            exccause: 0,
+            excvaddr: 0,
+            interrupt: 0,
+            intenable: 0,
+            ccount: 0,
+            ccompare: 0,
+        }
+    }
+}
+
+impl SpecialRegisters {
+    pub(super) fn tick(&mut self) {
+        self.ccount = self.ccount.wrapping_add(1);
+        if self.ccount == self.ccompare {
+            self.interrupt |= TIMER;
+        }
+    }
+
+    fn slot(&mut self, number: u8) -> Option<&mut u32> {
+        Some(match number {
+            3 => &mut self.sar,
+            177..=179 => &mut self.epc[usize::from(number - 177)],
+            192 => &mut self.depc,
+            194 | 195 => &mut self.eps[usize::from(number - 194)],
+            209..=211 => &mut self.excsave[usize::from(number - 209)],
+            228 => &mut self.intenable,
+            230 => &mut self.ps,
+            231 => &mut self.vecbase,
+            232 => &mut self.exccause,
+            234 => &mut self.ccount,
+            238 => &mut self.excvaddr,
+            240 => &mut self.ccompare,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn read(&mut self, number: u8) -> Option<u32> {
+        if number == 226 { Some(self.interrupt) } else { self.slot(number).map(|slot| *slot) }
+    }
+
+    pub(super) fn write(&mut self, number: u8, value: u32) -> Option<()> {
+        match number {
+            226 => self.interrupt |= value & SOFTWARE,
+            227 => self.interrupt &= !(value & EDGE),
+            _ => {
+                let mask = match number {
+                    3 => 0x3F,
+                    228 => 0x7FFF,
+                    230 => 0x3F,
+                    231 => !0xFF,
+                    232 => 0x3F,
+                    _ => !0,
+                };
+                *self.slot(number)? = value & mask;
+                if number == 240 {
+                    self.interrupt &= !TIMER;
+                }
+            }
+        }
+        Some(())
+    }
+}

@@ -1,6 +1,6 @@
 //! The LX106: Xtensa LX3, little-endian, call0 ABI, code density, MUL16, MULL, NSA, one interrupt level and an NMI.
 //!
-//! An interpreter over a [`Bus`](bus::Bus). It knows nothing of the ESP8266 around it. An instruction outside the core's
+//! An interpreter over a [`Bus`]. It knows nothing of the ESP8266 around it. An instruction outside the core's
 //! configuration, and an access that the bus doesn't model, stop the run and say where.
 
 pub mod bus;

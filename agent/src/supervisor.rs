@@ -65,7 +65,9 @@ pub(crate) async fn run(shared: &Shared, board: &impl Board, confirm_within: Dur
         if !shared.running.get().confirmed {
             if shared.born.get() && shared.sampled.get() && all_well {
                 board.confirm();
-                shared.uplink.signal(());
+                if shared.running.get().confirmed {
+                    shared.uplink.signal(());
+                }
             } else if let Some(deadline) = deadline {
                 if now >= deadline {
                     board.record_attempt(shared.obstacle.get().unwrap_or(Reason::PartSilent));

@@ -2,7 +2,8 @@
 //!
 //! The state sector holds four arrays of eight words, each in a page of its own. A word is programmed once: to all zeros
 //! for a flag, to a code and its complement for a reason. One that is not erased any more, because a power cut tore it, is
-//! never programmed again; the next one is used.
+//! never programmed again; the next one is used. An array that has no erased word left counts as set: whatever was to be noted
+//! was begun eight times.
 
 use crate::Reason;
 
@@ -37,6 +38,18 @@ pub fn free_word(words: &Words) -> Option<usize> {
     words.iter().position(|&word| word == ERASED)
 }
 
+/// Returns whether a flag's array counts as set.
+pub fn is_flagged(words: &Words) -> bool {
+    words.iter().any(|&word| is_set(word)) || free_word(words).is_none()
+}
+
+/// Returns the attempts that their array counts, 0 to 8.
+pub fn attempts(words: &Words) -> u8 {
+    let set = words.iter().filter(|&&word| is_set(word)).count();
+    let count = if free_word(words).is_none() { WORDS } else { set };
+    u8::try_from(count).unwrap_or(u8::MAX)
+}
+
 /// Returns the word that stores a reason.
 pub fn reason_word(reason: Reason) -> u32 {
     let code = reason.code();
@@ -65,11 +78,10 @@ pub struct State {
 impl State {
     /// Returns the state that the four arrays tell.
     pub fn decode(attempts: &Words, reasons: &Words, rejected: &Words, confirmed: &Words) -> Self {
-        let count = attempts.iter().filter(|&&word| is_set(word)).count();
         State {
-            attempts: u8::try_from(count).unwrap_or(u8::MAX),
-            confirmed: confirmed.iter().any(|&word| is_set(word)),
-            rejected: rejected.iter().any(|&word| is_set(word)),
+            attempts: self::attempts(attempts),
+            confirmed: is_flagged(confirmed),
+            rejected: is_flagged(rejected),
             reason: reasons.iter().rev().find_map(|&word| reason_code(word)),
         }
     }
@@ -121,10 +133,13 @@ pub fn target(slots: &[Option<Slot>; 2]) -> usize {
 }
 
 /// Returns the generation of the next configuration: one more than the newest, never 0.
-pub fn next_generation(slots: &[Option<Slot>; 2]) -> u32 {
+///
+/// `newest_secret` is the newest generation that a stored secret holds for. Where that is newer still, an update that was not
+/// finished has used it; it is used again, so that no generation older than a secret's follows.
+pub fn next_generation(slots: &[Option<Slot>; 2], newest_secret: Option<u32>) -> u32 {
     let newest = newest(slots, |_| true).and_then(|index| slots.get(index).copied().flatten());
-    let next = newest.map_or(1, |slot| slot.generation.wrapping_add(1));
-    next.max(1)
+    let next = newest.map_or(1, |slot| slot.generation.wrapping_add(1).max(1));
+    newest_secret.filter(|&generation| is_newer(generation, next)).unwrap_or(next)
 }
 
 fn newest(slots: &[Option<Slot>; 2], is_candidate: impl Fn(&Slot) -> bool) -> Option<usize> {
@@ -163,8 +178,10 @@ mod tests {
     fn generations_wrap_around_and_skip_zero() {
         assert!(is_newer(1, u32::MAX));
         assert!(!is_newer(u32::MAX, 1));
-        assert_eq!(next_generation(&[slot(u32::MAX, 0, true, false), None]), 1);
-        assert_eq!(next_generation(&[None, None]), 1);
+        assert_eq!(next_generation(&[slot(u32::MAX, 0, true, false), None], None), 1);
+        assert_eq!(next_generation(&[None, None], None), 1);
+        assert_eq!(next_generation(&[slot(5, 0, true, false), None], Some(3)), 6);
+        assert_eq!(next_generation(&[slot(5, 0, true, false), None], Some(7)), 7);
         assert_eq!(choose(&[slot(u32::MAX, 0, true, false), slot(1, 0, false, false)]), Some(1));
     }
 
@@ -192,5 +209,18 @@ mod tests {
         assert_eq!(reason_code(reason_word(Reason::BrokerUnreachable)), Some(3));
         assert_eq!(reason_code(ERASED), None);
         assert_eq!(reason_code(0), None);
+    }
+
+    #[test]
+    fn an_array_without_an_erased_word_counts_as_set() {
+        let torn = [0x00ff_ffff; WORDS];
+        assert!(is_flagged(&torn));
+        assert_eq!(attempts(&torn), 8);
+        let [_, rest @ ..] = torn;
+        let [b, c, d, e, f, g, h] = rest;
+        let one_left = [ERASED, b, c, d, e, f, g, h];
+        assert!(!is_flagged(&one_left));
+        assert_eq!(attempts(&one_left), 0);
+        assert!(is_flagged(&[ERASED, SET, b, c, d, e, f, g]));
     }
 }

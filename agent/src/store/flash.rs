@@ -56,11 +56,7 @@ impl<F: NorFlash> Flash<F> {
     pub(super) fn erase(&mut self, address: u32) -> Result<(), FlashFault> {
         self.0.erase(address, address + SECTOR_SIZE).map_err(|_| FlashFault { address })?;
         for _ in 0..2 {
-            let mut erased = true;
-            self.read_through(address, SECTOR_SIZE, |piece| {
-                erased &= piece.iter().all(|&byte| byte == 0xff)
-            })?;
-            if !erased {
+            if !self.is_erased(address, SECTOR_SIZE)? {
                 return Err(FlashFault { address });
             }
         }
@@ -69,13 +65,27 @@ impl<F: NorFlash> Flash<F> {
 
     /// Programs bytes inside one page, and reads them back. `address` is a multiple of the word size; the last word is
     /// filled up with ones, which program nothing.
+    ///
+    /// Bytes that are there already are not programmed again. Bytes over others are refused: some chips do not keep what a
+    /// word that was programmed twice holds (Puya; esp8266/Arduino issue 4061).
     pub(super) fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashFault> {
         let fault = FlashFault { address };
+        if self.holds(address, bytes)? {
+            return Ok(());
+        }
+        if !self.is_erased(address, bytes.len().next_multiple_of(WORD_SIZE as usize) as u32)? {
+            return Err(fault);
+        }
         let mut page = [0xff; PAGE_SIZE as usize];
         let len = bytes.len().next_multiple_of(WORD_SIZE as usize);
         let words = page.get_mut(..len).ok_or(fault)?;
         words.get_mut(..bytes.len()).ok_or(fault)?.copy_from_slice(bytes);
         self.0.write(address, words).map_err(|_| fault)?;
+        if self.holds(address, bytes)? { Ok(()) } else { Err(fault) }
+    }
+
+    /// Returns whether the bytes from `address` on are `bytes`.
+    fn holds(&mut self, address: u32, bytes: &[u8]) -> Result<bool, FlashFault> {
         let mut expected = bytes;
         let mut same = true;
         self.read_through(address, bytes.len() as u32, |piece| {
@@ -83,6 +93,12 @@ impl<F: NorFlash> Flash<F> {
             same &= now == piece;
             expected = rest;
         })?;
-        if same { Ok(()) } else { Err(fault) }
+        Ok(same)
+    }
+
+    fn is_erased(&mut self, address: u32, len: u32) -> Result<bool, FlashFault> {
+        let mut erased = true;
+        self.read_through(address, len, |piece| erased &= piece.iter().all(|&byte| byte == 0xff))?;
+        Ok(erased)
     }
 }

@@ -11,7 +11,6 @@ use heapless::Vec;
 
 use super::Store;
 use super::flash::{Flash, FlashFault};
-use super::mutant::{self, Mutant};
 
 /// A secret's value. Its `Debug` tells nothing.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -85,11 +84,7 @@ impl<F: NorFlash> Store<F> {
             [a, b, Some(generation)]
         };
         let current = self.current();
-        let target = match current {
-            Some(copy) if mutant::is(Mutant::SecretInPlace) => copy.index,
-            Some(copy) => 1 - copy.index.min(1),
-            None => 0,
-        };
+        let target = current.map_or(0, |copy| 1 - copy.index.min(1));
         let flash = self.flash();
         flash.erase(address(target))?;
         let mut writer = Writer::new(address(target) + HEADER_SIZE as u32);
@@ -114,15 +109,14 @@ impl<F: NorFlash> Store<F> {
         Ok(false)
     }
 
-    /// Erases every secret.
+    /// Erases every secret: the older copy first, so that no older value comes back when the power goes in between.
     ///
     /// # Errors
     /// [`FlashFault`]; call again.
     pub fn erase_secrets(&mut self) -> Result<(), FlashFault> {
-        for region in IDENTITIES {
-            self.flash().erase(region.address)?;
-        }
-        Ok(())
+        let newest = self.current().map_or(0, |copy| copy.index);
+        self.flash().erase(address(1 - newest.min(1)))?;
+        self.flash().erase(address(newest))
     }
 
     fn secret_for(&mut self, name: &str, generation: u32) -> Option<Secret> {
@@ -142,6 +136,21 @@ impl<F: NorFlash> Store<F> {
         value.resize_default(entry.head.value_len.into()).ok()?;
         flash.read(entry.address + u32::from(entry.head.name_len), &mut value).ok()?;
         Some(Secret(value))
+    }
+
+    /// Returns the newest generation that a secret holds for.
+    pub(super) fn newest_secret(&mut self) -> Option<u32> {
+        let copy = self.current()?;
+        let flash = self.flash();
+        let mut entries = Entries::of(copy);
+        let mut newest = None;
+        while let Some(entry) = entries.next(flash) {
+            let generation = entry.head.generation;
+            if newest.is_none_or(|newest| is_newer(generation, newest)) {
+                newest = Some(generation);
+            }
+        }
+        newest
     }
 
     /// Returns the newest whole copy.

@@ -8,7 +8,6 @@
 
 mod flash;
 mod identity;
-pub mod mutant;
 mod slots;
 
 pub use flash::FlashFault;

@@ -9,7 +9,6 @@ use dunlin_config_format::slot::{self, Slot, State};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::flash::{Flash, FlashFault};
-use super::mutant::{self, Mutant};
 
 /// A slot with a readable image, and its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +79,17 @@ struct Update {
 /// The slot store over a flash chip.
 pub struct Store<F> {
     flash: Flash<F>,
+    /// The slot of the running configuration; none once an update has erased it.
     running: Option<usize>,
+    /// Slots whose image is whole, but whose body this firmware cannot read: as good as empty.
+    unreadable: [bool; 2],
     update: Option<Update>,
 }
 
 impl<F: NorFlash> Store<F> {
     /// Takes the flash chip. Touches nothing.
     pub const fn new(flash: F) -> Self {
-        Store { flash: Flash(flash), running: None, update: None }
+        Store { flash: Flash(flash), running: None, unreadable: [false; 2], update: None }
     }
 
     /// Loads the configuration to run into `body`; none means that nothing can be run. Writes nothing.
@@ -95,22 +97,16 @@ impl<F: NorFlash> Store<F> {
     /// A slot whose image is damaged, or whose body this firmware cannot read, is as good as empty.
     pub fn load(&mut self, body: &mut [u8; BODY_SIZE]) -> Option<Loaded> {
         self.running = None;
-        let mut held = [self.intact(0), self.intact(1)];
+        self.unreadable = [false; 2];
+        let held = [self.intact(0), self.intact(1)];
         loop {
-            let slots = held.map(|held| held.map(Held::slot));
-            let index = match slot::choose(&slots)? {
-                newest if mutant::is(Mutant::OldestChosen) => {
-                    slot::fallback(&slots, newest).unwrap_or(newest)
-                }
-                newest => newest,
-            };
-            let entry = held.get_mut(index)?;
-            let Held { header, state } = (*entry)?;
+            let slots = self.readable(held);
+            let index = slot::choose(&slots)?;
+            let Held { header, state } = held.get(index).copied().flatten()?;
             let len = header.body_len as usize;
             let bytes = body.get_mut(..len)?;
             let read = self.flash.read(address(index) + HEADER_SIZE as u32, bytes);
-            let is_whole = checksum(bytes) == header.body_crc || mutant::is(Mutant::ChecksumIgnored);
-            if read.is_ok() && is_whole && Config::decode(bytes).is_ok() {
+            if read.is_ok() && checksum(bytes) == header.body_crc && Config::decode(bytes).is_ok() {
                 self.running = Some(index);
                 return Some(Loaded {
                     generation: header.generation,
@@ -121,7 +117,7 @@ impl<F: NorFlash> Store<F> {
                     has_fallback: slot::fallback(&slots, index).is_some(),
                 });
             }
-            *entry = None;
+            *self.unreadable.get_mut(index)? = true;
         }
     }
 
@@ -140,7 +136,7 @@ impl<F: NorFlash> Store<F> {
     ///
     /// Erases the slot that is not the newest confirmed one, its first sector first: without its header a slot is empty,
     /// whatever its flags say. The image of the running confirmed configuration changes nothing, unless it is to be stored
-    /// `again`.
+    /// `again`. Where the slot is that of the running configuration, its trial can no longer be decided.
     ///
     /// # Errors
     /// [`BeginError`]; the newest confirmed configuration is untouched.
@@ -154,17 +150,11 @@ impl<F: NorFlash> Store<F> {
         if running.is_some_and(|held| !again && held.slot().is_confirmed() && held.header.hash == *hash) {
             return Ok(Begin::Unchanged);
         }
-        let slots = held.map(|held| held.map(Held::slot));
-        let index = match slot::target(&slots) {
-            target if mutant::is(Mutant::ConfirmedErased) => 1 - target.min(1),
-            target => target,
-        };
-        let generation = slot::next_generation(&slots) - u32::from(mutant::is(Mutant::GenerationNotAdvanced));
-        let sectors = length.div_ceil(SECTOR_SIZE);
-        // A trial whose slot is taken runs on from memory; its flags would be those of the new image.
+        let index = slot::target(&self.readable(held));
+        let generation = self.next_generation();
         self.running = self.running.filter(|&running| running != index);
-        let state = (!mutant::is(Mutant::StateNotErased)).then_some(IMAGE_SIZE / SECTOR_SIZE);
-        for sector in (0..sectors).chain(state) {
+        let sectors = length.div_ceil(SECTOR_SIZE);
+        for sector in (0..sectors).chain([IMAGE_SIZE / SECTOR_SIZE]) {
             self.flash.erase(address(index) + sector * SECTOR_SIZE).map_err(BeginError::Flash)?;
         }
         self.update = Some(Update { slot: index, generation, header: [0xff; HEADER_SIZE] });
@@ -203,13 +193,15 @@ impl<F: NorFlash> Store<F> {
             return Err(FinishError::Image);
         }
         let header = Header { generation, ..header }.encode();
-        if !mutant::is(Mutant::HeaderForgotten) {
-            self.flash.program(address(slot), &header).map_err(FinishError::Flash)?;
+        self.flash.program(address(slot), &header).map_err(FinishError::Flash)?;
+        if let Some(unreadable) = self.unreadable.get_mut(slot) {
+            *unreadable = false;
         }
         Ok(generation)
     }
 
-    /// Marks the running configuration as confirmed; false where an update has taken its slot.
+    /// Marks the running configuration as confirmed; false where it is not stored any more, because an update has begun in its
+    /// slot.
     ///
     /// # Errors
     /// [`FlashFault`]; the configuration stays on trial.
@@ -225,7 +217,7 @@ impl<F: NorFlash> Store<F> {
     /// [`FlashFault`]; the attempt does not count.
     pub fn record_attempt(&mut self, reason: Reason) -> Result<bool, FlashFault> {
         let Some(index) = self.running else { return Ok(false) };
-        self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason))?;
+        self.note(index, reason);
         self.set(state_address(index) + slot::ATTEMPTS_OFFSET, slot::SET)?;
         Ok(self.state(index)?.attempts >= slot::ATTEMPTS)
     }
@@ -235,14 +227,12 @@ impl<F: NorFlash> Store<F> {
     /// # Errors
     /// [`FlashFault`]; the running configuration stays.
     pub fn roll_back(&mut self, reason: Reason) -> Result<bool, FlashFault> {
-        let held = [self.intact(0), self.intact(1)].map(|held| held.map(Held::slot));
-        let Some(index) = self.running.filter(|&index| slot::fallback(&held, index).is_some()) else {
+        let held = [self.intact(0), self.intact(1)];
+        let slots = self.readable(held);
+        let Some(index) = self.running.filter(|&index| slot::fallback(&slots, index).is_some()) else {
             return Ok(false);
         };
-        if mutant::is(Mutant::FlagBeforeReason) {
-            self.set(state_address(index) + slot::REJECTED_OFFSET, slot::SET)?;
-        }
-        self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason))?;
+        self.note(index, reason);
         self.set(state_address(index) + slot::REJECTED_OFFSET, slot::SET)?;
         Ok(true)
     }
@@ -288,8 +278,8 @@ impl<F: NorFlash> Store<F> {
     /// [`FlashFault`]; call again.
     pub fn erase_slots(&mut self) -> Result<(), FlashFault> {
         self.update = None;
-        let held = [self.intact(0), self.intact(1)].map(|held| held.map(Held::slot));
-        let first = slot::target(&held);
+        let held = [self.intact(0), self.intact(1)];
+        let first = slot::target(&self.readable(held));
         for index in [first, 1 - first.min(1)] {
             for sector in 0..SLOTS[0].size / SECTOR_SIZE {
                 self.flash.erase(address(index) + sector * SECTOR_SIZE)?;
@@ -314,8 +304,8 @@ impl<F: NorFlash> Store<F> {
         if let Some(update) = &self.update {
             return update.generation;
         }
-        let held = [self.intact(0), self.intact(1)].map(|held| held.map(Held::slot));
-        slot::next_generation(&held)
+        let slots = [self.intact(0), self.intact(1)].map(|held| held.map(Held::slot));
+        slot::next_generation(&slots, self.newest_secret())
     }
 
     /// Returns the generation of the running configuration.
@@ -349,9 +339,8 @@ impl<F: NorFlash> Store<F> {
     /// Returns whether the slot's body and assets are those of `header`.
     fn matches(&mut self, index: usize, header: &Header) -> bool {
         let body_at = address(index) + HEADER_SIZE as u32;
-        mutant::is(Mutant::ChecksumIgnored)
-            || self.crc(body_at, header.body_len) == Some(header.body_crc)
-                && self.crc(body_at + header.body_len, header.assets_len) == Some(header.assets_crc)
+        self.crc(body_at, header.body_len) == Some(header.body_crc)
+            && self.crc(body_at + header.body_len, header.assets_len) == Some(header.assets_crc)
     }
 
     fn crc(&mut self, address: u32, len: u32) -> Option<u32> {
@@ -360,12 +349,24 @@ impl<F: NorFlash> Store<F> {
         Some(crc.finish())
     }
 
+    /// Returns what can be run or gone back to.
+    fn readable(&self, held: [Option<Held>; 2]) -> [Option<Slot>; 2] {
+        let [a, b] = held.map(|held| held.map(Held::slot));
+        let [no_a, no_b] = self.unreadable;
+        [a.filter(|_| !no_a), b.filter(|_| !no_b)]
+    }
+
+    /// Notes why, before the flag that it explains. What follows does not depend on it: with eight torn reasons, the flag is
+    /// still set.
+    fn note(&mut self, index: usize, reason: Reason) {
+        let _ = self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason));
+    }
+
     /// Programs the next free word of an array. A word that does not read back is left, and the next one is used.
     fn set(&mut self, array: u32, value: u32) -> Result<(), FlashFault> {
         for _ in 0..slot::WORDS {
             let words = self.flash.read_words(array)?;
-            let free = if mutant::is(Mutant::WordTwice) { Some(0) } else { slot::free_word(&words) };
-            let Some(index) = free else { break };
+            let Some(index) = slot::free_word(&words) else { break };
             if self.flash.program(array + 4 * index as u32, &value.to_le_bytes()).is_ok() {
                 return Ok(());
             }

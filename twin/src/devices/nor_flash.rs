@@ -1,10 +1,11 @@
 //! A NOR flash chip: programming clears bits, erasing a sector sets them, both take their time, and power may go away at any
-//! word of either.
+//! word of either. A supply that only dips leaves an operation as torn as a power cut does, but the chip reports success.
 //!
 //! The model is strict: a word that is programmed twice between two erasures is counted as misuse, because some chips
 //! (Puya) do not keep what such a word holds (esp8266/Arduino issue 4061).
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -23,6 +24,8 @@ pub const SECTOR_SIZE: usize = 4096;
 pub const PAGE_SIZE: usize = 256;
 /// Bytes of a word, the unit that a power cut tears.
 pub const WORD_SIZE: usize = 4;
+/// A word that was erased and not programmed since.
+const ERASED: &[u8] = &[0xff; WORD_SIZE];
 
 /// How long operations take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,34 @@ pub enum Tear {
 impl Tear {
     /// Every model.
     pub const ALL: [Tear; 4] = [Tear::Clean, Tear::Prefix, Tear::RandomWord, Tear::RandomRest];
+
+    /// Returns what an operation that would turn `before` into `after` leaves in flash when it ends at a word.
+    ///
+    /// `seed` decides the random bits. Both slices are equally long, a multiple of the word size.
+    pub fn leaves(self, before: &[u8], after: &[u8], word: usize, seed: u64) -> Vec<u8> {
+        let at = (word * WORD_SIZE).min(before.len()).min(after.len());
+        let mut left = before.to_vec();
+        for (target, byte) in left.iter_mut().zip(after).take(at) {
+            *target = *byte;
+        }
+        let torn = match self {
+            Tear::Clean => 0,
+            Tear::Prefix | Tear::RandomWord => 1,
+            Tear::RandomRest => usize::MAX,
+        };
+        let mut random = Pcg32::seed_from_u64(seed);
+        let words = left.chunks_exact_mut(WORD_SIZE).zip(after.chunks_exact(WORD_SIZE));
+        for (target, after) in words.skip(word).take(torn) {
+            let mask = match self {
+                Tear::Prefix => (1u32 << (random.next_u32() % 32)) - 1,
+                _ => random.next_u32(),
+            };
+            for ((target, after), mask) in target.iter_mut().zip(after).zip(mask.to_le_bytes()) {
+                *target = *target & !mask | after & mask;
+            }
+        }
+        left
+    }
 }
 
 /// A power cut that is planned.
@@ -98,6 +129,16 @@ pub enum Change<'c> {
     },
 }
 
+/// A dip of the supply that is planned: the operation ends as at a power cut, but the chip reports success and stays on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dip {
+    /// When it happens, and what it leaves of the operation.
+    pub cut: Cut,
+    /// Whether cells that were not erased whole read as erased once, before they read as what they hold (an erasure that
+    /// was cut short can do that).
+    pub is_hidden: bool,
+}
+
 type Watcher = Box<dyn FnMut(Instant, Change<'_>)>;
 
 struct Chip {
@@ -105,6 +146,9 @@ struct Chip {
     timing: Timing,
     clock: Option<Clock>,
     cut: Option<Cut>,
+    dip: Option<Dip>,
+    /// Bytes that read as erased once more.
+    hidden: HashSet<usize>,
     powered: bool,
     counts: Counts,
     sector_erases: Vec<u32>,
@@ -162,6 +206,8 @@ impl NorFlash {
                 timing: Timing::default(),
                 clock: None,
                 cut: None,
+                dip: None,
+                hidden: HashSet::new(),
                 powered: true,
                 counts: Counts::default(),
                 sector_erases: vec![0; sectors],
@@ -189,6 +235,13 @@ impl NorFlash {
         chip.cut = Some(Cut { after_words: words + cut.after_words, ..cut });
     }
 
+    /// Plans a dip of the supply.
+    pub fn plan_dip(&self, dip: Dip) {
+        let mut chip = self.chip.borrow_mut();
+        let words = chip.counts.words;
+        chip.dip = Some(Dip { cut: Cut { after_words: words + dip.cut.after_words, ..dip.cut }, ..dip });
+    }
+
     /// Returns whether the chip has power: no planned cut has happened since it was switched on.
     pub fn is_powered(&self) -> bool {
         self.chip.borrow().powered
@@ -200,6 +253,8 @@ impl NorFlash {
         chip.powered = powered;
         if powered {
             chip.cut = None;
+            chip.dip = None;
+            chip.hidden.clear();
         }
     }
 
@@ -226,6 +281,14 @@ impl NorFlash {
         }
     }
 
+    /// Replaces some bytes, as another programmer would; bytes behind the end of the chip are dropped.
+    pub fn poke(&self, address: u32, bytes: &[u8]) {
+        let mut chip = self.chip.borrow_mut();
+        for (target, byte) in chip.bytes.iter_mut().skip(address as usize).zip(bytes) {
+            *target = *byte;
+        }
+    }
+
     /// Inverts a bit.
     pub fn flip(&self, bit: usize) {
         if let Some(byte) = self.chip.borrow_mut().bytes.get_mut(bit / 8) {
@@ -242,58 +305,32 @@ impl NorFlash {
 }
 
 impl Chip {
-    /// Changes words from `address` on to what `target` gives for the word's index and its present value, until power goes.
-    fn change(
-        &mut self,
-        address: usize,
-        words: usize,
-        target: impl Fn(usize, u32) -> u32,
-    ) -> Result<(), FlashError> {
-        for index in 0..words {
-            if self.cut.is_some_and(|cut| self.counts.words >= cut.after_words) {
-                self.tear(address, index..words, &target);
-                self.powered = false;
-                return Err(FlashError::NoPower);
-            }
-            let at = address + index * WORD_SIZE;
-            let now = self.word(at);
-            self.set_word(at, target(index, now));
-            self.counts.words += 1;
-        }
-        Ok(())
-    }
-
-    /// Leaves what the planned cut leaves of the words in `rest`.
-    fn tear(&mut self, address: usize, rest: std::ops::Range<usize>, target: &impl Fn(usize, u32) -> u32) {
-        let Some(cut) = self.cut else { return };
-        let mut random = Pcg32::seed_from_u64(cut.seed);
-        let torn = match cut.tear {
-            Tear::Clean => 0,
-            Tear::Prefix | Tear::RandomWord => 1,
-            Tear::RandomRest => rest.len(),
+    /// Changes the bytes from `address` on to `after`, until the supply goes; returns whether all of them are changed.
+    fn change(&mut self, address: usize, after: &[u8]) -> Result<bool, FlashError> {
+        let words = (after.len() / WORD_SIZE) as u64;
+        let end = self.counts.words + words;
+        let cut = self.cut.filter(|cut| cut.after_words < end);
+        let dip = self.dip.take_if(|dip| dip.cut.after_words < end);
+        let start = self.counts.words;
+        let Some(bytes) = self.bytes.get_mut(address..address + after.len()) else {
+            return Err(FlashError::Address);
         };
-        for index in rest.take(torn) {
-            let mask = match cut.tear {
-                Tear::Prefix => (1u32 << (random.next_u32() % 32)) - 1,
-                _ => random.next_u32(),
-            };
-            let at = address + index * WORD_SIZE;
-            let now = self.word(at);
-            self.set_word(at, now & !mask | target(index, now) & mask);
+        let Some(end_of_supply) = cut.or(dip.map(|dip| dip.cut)) else {
+            bytes.copy_from_slice(after);
+            self.counts.words = end;
+            return Ok(true);
+        };
+        let done = end_of_supply.after_words.saturating_sub(start);
+        let left = end_of_supply.tear.leaves(bytes, after, done as usize, end_of_supply.seed);
+        bytes.copy_from_slice(&left);
+        self.powered = cut.is_none();
+        self.counts.words = if self.powered { end } else { start + done };
+        if dip.is_some_and(|dip| dip.is_hidden) {
+            let differing = left.iter().zip(after).enumerate().filter(|(_, (left, after))| left != after);
+            self.hidden
+                .extend(differing.filter(|(_, (_, after))| **after == 0xff).map(|(at, _)| address + at));
         }
-    }
-
-    fn word(&self, at: usize) -> u32 {
-        self.bytes
-            .get(at..at + WORD_SIZE)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, u32::from_le_bytes)
-    }
-
-    fn set_word(&mut self, at: usize, word: u32) {
-        if let Some(bytes) = self.bytes.get_mut(at..at + WORD_SIZE) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
+        if self.powered { Ok(false) } else { Err(FlashError::NoPower) }
     }
 
     /// Tells the watcher what the chip holds now in the bytes that an operation touched, torn or not.
@@ -322,13 +359,20 @@ impl ReadNorFlash for NorFlash {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-        let chip = self.chip.borrow();
+        let mut chip = self.chip.borrow_mut();
         if !chip.powered {
             return Err(FlashError::NoPower);
         }
         let offset = offset as usize;
         let source = chip.bytes.get(offset..offset + bytes.len()).ok_or(FlashError::Address)?;
         bytes.copy_from_slice(source);
+        if !chip.hidden.is_empty() {
+            for (at, byte) in (offset..).zip(bytes) {
+                if chip.hidden.remove(&at) {
+                    *byte = 0xff;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -361,11 +405,8 @@ impl NorFlashTrait for NorFlash {
             if let Some(count) = chip.sector_erases.get_mut(address / SECTOR_SIZE) {
                 *count += 1;
             }
-            let result = chip.change(address, SECTOR_SIZE / WORD_SIZE, |_, _| u32::MAX);
-            match result {
-                Ok(()) => chip.tell(address, SECTOR_SIZE, true),
-                Err(_) => chip.tell(address, SECTOR_SIZE, false),
-            }
+            let result = chip.change(address, &[0xff; SECTOR_SIZE]);
+            chip.tell(address, SECTOR_SIZE, result == Ok(true));
             result?;
         }
         Ok(())
@@ -388,19 +429,15 @@ impl NorFlashTrait for NorFlash {
         }
         chip.counts.programs += 1;
         chip.counts.misuses += u64::from(!is_in_page);
-        let words: Vec<u32> = bytes
-            .chunks_exact(WORD_SIZE)
-            .map(|word| word.try_into().map_or(u32::MAX, u32::from_le_bytes))
-            .collect();
-        let twice = words
-            .iter()
-            .enumerate()
-            .filter(|&(index, &word)| word != u32::MAX && chip.word(address + index * WORD_SIZE) != u32::MAX)
-            .count();
+        let Some(before) = chip.bytes.get(address..address + bytes.len()) else {
+            return Err(FlashError::Address);
+        };
+        let words = before.chunks_exact(WORD_SIZE).zip(bytes.chunks_exact(WORD_SIZE));
+        let twice = words.filter(|&(before, word)| word != ERASED && before != ERASED).count();
+        let after: Vec<u8> = before.iter().zip(bytes).map(|(before, byte)| before & byte).collect();
         chip.counts.misuses += twice as u64;
-        let result = chip
-            .change(address, words.len(), |index, now| now & words.get(index).copied().unwrap_or(u32::MAX));
+        let result = chip.change(address, &after);
         chip.tell(address, bytes.len(), false);
-        result
+        result.map(|_| ())
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod layers;
+mod mutants;
 mod packages;
 mod routine;
 mod spec;
@@ -22,7 +23,7 @@ const ROUTINES: &[Routine] = &[
     Routine { name: "test", help: "everything that CI runs", run: test::test },
     Routine {
         name: "torture",
-        help: "30 million power cuts; `--mutants` seeds faults that must be found",
+        help: "30 million power cuts; `--replay STRING` repeats one, `--mutants` seeds faults",
         run: torture::torture,
     },
     Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },

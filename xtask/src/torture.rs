@@ -1,40 +1,34 @@
-//! Power cuts by the million, and faults seeded into the store that the ordinary test must find.
+//! Power cuts by the million, one of them again, and faults seeded into the store that the ordinary tests must find.
 
 use std::process::Command;
 
-use crate::routine::{root, run};
+use crate::mutants;
+use crate::routine::run;
 
 /// Cuts of a full run.
 const CUTS: &str = "30000000";
-/// Faults that can be seeded; the agent's store numbers them.
-const MUTANTS: u8 = 9;
 
-/// `torture` cuts 30 million times; `torture --mutants` seeds each fault and expects the ordinary test to find it.
+/// Runs the torn-cut tests of the slot store.
+///
+/// `torture` cuts 30 million times, in an optimized build; `torture --replay STRING` repeats the cut whose string a failure has
+/// printed; `torture --mutants` seeds each fault and expects the ordinary tests to find it.
 pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
     match arguments {
-        [] => run(test(&["--release"]).args(["--", "--nocapture"]).env("DUNLIN_CUTS", CUTS)),
-        [flag] if flag == "--mutants" => mutants(),
-        _ => Err("write `cargo xtask torture` or `cargo xtask torture --mutants`".to_owned()),
-    }
-}
-
-fn mutants() -> Result<(), String> {
-    run(test(&["--features", "mutants"]).arg("--no-run"))?;
-    for number in 1..=MUTANTS {
-        let mut command = test(&["--features", "mutants"]);
-        let output = command.env("DUNLIN_MUTANT", number.to_string()).current_dir(root()).output();
-        let output = output.map_err(|error| error.to_string())?;
-        if output.status.success() {
-            return Err(format!("mutant {number} lives: no test finds it"));
+        [] => run(test(&["--release", "--", "--exact", "long_run", "--ignored", "--nocapture"])
+            .env("DUNLIN_TORTURE_CUTS", CUTS)),
+        [flag] if flag == "--mutants" => mutants::mutants(),
+        [flag, string] if flag == "--replay" => {
+            run(test(&["--", "--exact", "replay", "--ignored", "--nocapture"])
+                .env("DUNLIN_TORTURE_REPLAY", string))
         }
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let failed: Vec<&str> = text.lines().filter_map(|line| line.strip_suffix(" --- FAILED")).collect();
-        println!("mutant {number}: found by {}", failed.join(", "));
+        _ => Err("write `cargo xtask torture`, `cargo xtask torture --replay STRING` or \
+                  `cargo xtask torture --mutants`"
+            .to_owned()),
     }
-    Ok(())
 }
 
-fn test(options: &[&str]) -> Command {
+/// Returns the command that runs the torn-cut tests.
+pub(crate) fn test(options: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(["test", "--quiet", "--package", "dunlin-twin", "--test", "torture"]).args(options);
     command

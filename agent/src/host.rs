@@ -21,9 +21,9 @@ use crate::sampler::Measured;
 use crate::sensor::{Facts, Health, NO_READINGS, Progress, Sensor};
 use crate::store::{Begin, BeginError, FinishError, FlashFault, SecretError};
 use crate::text::Text;
-use crate::topic::Topics;
 use crate::uplink::messages::reset_name;
 use crate::usb::{self, Begun, Probed, Pulled, Refused};
+use dunlin_config_format::topic::Topics;
 
 /// The longest time that a measurement of a sensor takes: two integrations of a TSL2591, and what is before them.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(5);

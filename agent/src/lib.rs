@@ -16,7 +16,6 @@ pub mod sensor;
 pub mod store;
 pub mod supervisor;
 pub mod text;
-pub mod topic;
 pub mod uplink;
 pub mod usb;
 

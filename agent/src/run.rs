@@ -17,9 +17,9 @@ use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
 use crate::store::{Loaded, Store};
 use crate::supervisor::{self, Board};
-use crate::topic::Topics;
 use crate::uplink::{self, Uplink};
 use crate::usb;
+use dunlin_config_format::topic::Topics;
 
 /// How long a configuration that is replaced may take to send what is left.
 const DRAIN: Duration = Duration::from_millis(200);

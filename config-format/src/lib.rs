@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 pub mod reason;
 pub mod slot;
+pub mod topic;
 
 pub use config::Config;
 pub use reason::Reason;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    Exit, check, compile, completions, erase, explain, info, monitor, new, ports, probe, pull, push, read,
-    restart, rollback, simulate,
+    Exit, check, compile, completions, diff, erase, explain, info, monitor, new, ports, probe, pull, push,
+    read, restart, rollback, schema, show, simulate,
 };
 
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
@@ -15,12 +15,15 @@ const VERBS: &str = "\
 Write:
   new        write a file to begin with
   check      tell every mistake of a file at once, and what the node will need
-  explain    explain a diagnostic, a driver or a filter
+  explain    explain a key, a driver, a filter or a diagnostic
+  schema     write the schema of a file, for editors
 Try:
   simulate   run a node on this computer, with simulated sensors and a broker
 Board:
   push       bring a configuration to a board and wait for the verdict
-  pull       read the running configuration's image from a board
+  pull       read the running configuration from a board
+  diff       tell what a push would change
+  show       show a file, an image or a board's configuration, defaults written out
   info       tell who a board is and how it is
   monitor    show readings, health and log lines as they come
   read       measure a sensor now
@@ -53,11 +56,14 @@ enum Verb {
     New(new::Arguments),
     Check(check::Arguments),
     Explain(explain::Arguments),
+    Schema(schema::Arguments),
     Compile(compile::Arguments),
     Completions(completions::Arguments),
     Simulate(simulate::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
+    Diff(diff::Arguments),
+    Show(show::Arguments),
     Info(info::Arguments),
     Monitor(monitor::Arguments),
     Read(read::Arguments),
@@ -87,11 +93,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::New(arguments)) => new::run(&arguments),
         Some(Verb::Check(arguments)) => check::run(&arguments),
         Some(Verb::Explain(arguments)) => explain::run(&arguments),
+        Some(Verb::Schema(arguments)) => schema::run(&arguments),
         Some(Verb::Compile(arguments)) => compile::run(&arguments),
         Some(Verb::Completions(arguments)) => completions::run(&arguments, &mut Cli::command()),
         Some(Verb::Simulate(arguments)) => simulate::run(&arguments),
         Some(Verb::Push(arguments)) => push::run(&arguments),
         Some(Verb::Pull(arguments)) => pull::run(&arguments),
+        Some(Verb::Diff(arguments)) => diff::run(&arguments),
+        Some(Verb::Show(arguments)) => show::run(&arguments),
         Some(Verb::Info(arguments)) => info::run(&arguments),
         Some(Verb::Monitor(arguments)) => monitor::run(&arguments),
         Some(Verb::Read(arguments)) => read::run(&arguments),

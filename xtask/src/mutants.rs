@@ -115,9 +115,9 @@ const MUTANTS: &[Mutant] = &[
         "a torn reason keeps an attempt from being counted",
         &[(
             SLOTS,
-            "let _ = self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason));",
-            "if self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason)).is_err() {\n            \
-             self.running = None;\n        }",
+            "self.note(index, reason);\n        self.set(state_address(index) + slot::ATTEMPTS_OFFSET, slot::SET)?;",
+            "self.set(state_address(index) + slot::REASONS_OFFSET, slot::reason_word(reason))?;\n        \
+             self.set(state_address(index) + slot::ATTEMPTS_OFFSET, slot::SET)?;",
         )],
     ),
     ("a flag counts only when it is whole", &[(SLOT, "word.count_ones() < 16", "word == SET")]),

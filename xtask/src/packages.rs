@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Need] = &[
     ("/usr/bin/stdbuf", "coreutils"),
     ("/usr/lib/python3/dist-packages/pip", "python3-pip"),
     ("/usr/lib/python3.11/ensurepip", "python3-venv"),
+    ("/usr/lib/python3/dist-packages/jsonschema/__init__.py", "python3-jsonschema"),
 ];
 
 /// A compiler whose own library source lies in its sysroot, for targets that rustup's compiler has no library for.

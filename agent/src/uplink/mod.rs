@@ -20,8 +20,8 @@ pub use outbox::Outbox;
 use crate::event::Log;
 use crate::network::Network;
 use crate::node::Shared;
-use crate::topic::Topics;
 use backoff::Backoff;
+use dunlin_config_format::topic::Topics;
 use session::End;
 
 /// Bytes of the TCP connection's receive and send buffers: two segments of the tether's 576-byte packets.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Uplink, messages};
 use crate::node::Asker;
 use crate::text::Text;
-use crate::topic::Topics;
+use dunlin_config_format::topic::Topics;
 
 /// Where the answer goes: the request's response topic and correlation data (MQTT 5, section 4.10).
 type Target = minimq::OwnedResponseTarget<RESPONSE_TOPIC_LEN, CORRELATION_LEN>;

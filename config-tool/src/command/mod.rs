@@ -10,9 +10,11 @@ use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, fold
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod completions;
+pub(crate) mod diff;
 pub(crate) mod erase;
 pub(crate) mod explain;
 mod flash_file;
+mod image_of;
 pub(crate) mod info;
 pub(crate) mod monitor;
 pub(crate) mod new;
@@ -23,6 +25,8 @@ pub(crate) mod push;
 pub(crate) mod read;
 pub(crate) mod restart;
 pub(crate) mod rollback;
+pub(crate) mod schema;
+pub(crate) mod show;
 pub(crate) mod simulate;
 
 /// The file that a verb takes where none is named; `new` writes it.

@@ -1,52 +1,30 @@
-//! `dunlin pull`: reads the running configuration's image from a board.
+//! `dunlin pull`: reads the running configuration from a board.
 
 use std::fs;
 use std::path::PathBuf;
 
-use dunlin_config_format::image::{Header, Image};
+use super::image_of::of_board;
+use super::{CommandError, Exit, LineArguments, Outcome, show};
 
-use super::{CommandError, Exit, LineArguments, Outcome, short};
-use crate::device::PullTask;
-
-/// Read the running configuration's image from a board. It holds no secret
+/// Read the running configuration from a board, as an image or as a file. It holds no secret
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     line: LineArguments,
-    /// File to write; the device's name with `.dunlin` unless given
+    /// File to write: an image, or with `.toml` a file; the device's name with `.dunlin` unless given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let (mut connection, hello) = arguments.line.meet(None)?;
-    let pulled = connection.run(&mut PullTask::new()?)?;
-    let image = Image::parse(&pulled.bytes).map_err(|error| {
-        CommandError::new(Exit::Device, format!("what the device sent is no image: {error:?}; pull again"))
-    })?;
-    if image.header.hash.get(..8) != Some(&pulled.hash_prefix) {
-        return Err(CommandError::new(
-            Exit::Device,
-            "what the device sent does not have the hash that it told",
-        ));
-    }
-    let name = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
-    let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.dunlin")));
-    fs::write(&path, as_file(&image)).map_err(|error| {
+    let given = of_board(&arguments.line)?;
+    let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.dunlin", given.device)));
+    let is_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    let bytes = if is_text { show::text(&given.name, &given.image)?.into_bytes() } else { given.image };
+    fs::write(&path, bytes).map_err(|error| {
         CommandError::new(Exit::Refused, format!("`{}` can't be written: {error}", path.display()))
     })?;
-    let generation = image.header.generation;
-    println!(
-        "{}: device {name}, generation {generation}, hash {}",
-        path.display(),
-        short(&image.header.hash)
-    );
+    println!("{}: {}", path.display(), given.name);
     Ok(Exit::Done)
-}
-
-/// An image file counts no generation: the device does.
-fn as_file(image: &Image<'_>) -> Vec<u8> {
-    let header = Header { generation: 0, ..image.header };
-    [&header.encode(), image.body, image.assets].concat()
 }

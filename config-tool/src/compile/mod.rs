@@ -5,21 +5,29 @@
 
 mod budget;
 pub mod diagnostic;
+mod difference;
 mod filters;
+pub(crate) mod keys;
 mod model;
 mod reader;
 mod readings;
 mod scenario;
+mod schema;
 mod settings;
+mod show;
 
 use dunlin_config_format::limits::{REPORTS, SENSORS};
 use toml::de::{DeTable, DeValue};
 
 pub use budget::budget;
 pub use diagnostic::{Code, Diagnostic, Severity, Source};
+pub use difference::{Difference, Line, difference};
 use model::Model;
+pub(crate) use reader::shown_ms;
 use reader::{Problems, Table, nearest};
 pub use scenario::parse_scenario;
+pub use schema::schema;
+pub use show::{Shown, show};
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +70,6 @@ impl Compiled {
     }
 }
 
-/// Tables at the top of a file.
-const TABLES: &[&str] = &["device", "mqtt", "usb", "i2c", "sensor", "report", "defaults", "vars"];
 /// Tables that are known and do not work yet.
 const LATER: &[&str] = &[
     "include",
@@ -163,16 +169,17 @@ fn refuse_at_once(text: &str) -> Option<Diagnostic> {
 }
 
 fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
+    let tables: Vec<&str> = keys::TABLES.iter().map(|table| table.name).collect();
     for (key, span, value) in root.entries() {
         if LATER.contains(&key) {
             let help = "it arrives with a later version; remove it for now";
             problems.error(Code::Later, span, format!("`{key}` does not work yet"), help);
-        } else if let Some(singular) = key.strip_suffix('s').filter(|singular| TABLES.contains(singular)) {
+        } else if let Some(singular) = key.strip_suffix('s').filter(|singular| tables.contains(singular)) {
             let help = format!("tables are singular: write `[{singular}.ID]`");
             problems.error(Code::Shape, span, format!("unknown table `{key}`"), help);
-        } else if !TABLES.contains(&key) {
-            let help = nearest(key, TABLES).map_or_else(
-                || format!("a file has: {}", TABLES.join(", ")),
+        } else if !tables.contains(&key) {
+            let help = nearest(key, &tables).map_or_else(
+                || format!("a file has: {}", tables.join(", ")),
                 |near| format!("did you mean `{near}`?"),
             );
             problems.error(Code::UnknownKey, span, format!("unknown table `{key}`"), help);

@@ -261,7 +261,7 @@ pub(super) fn duration_ms(
 }
 
 /// Writes milliseconds as a duration.
-pub(super) fn shown_ms(ms: u64) -> String {
+pub(crate) fn shown_ms(ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let unit = units.iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size));
     unit.map_or_else(|| format!("\"{ms}ms\""), |(size, name)| format!("\"{}{name}\"", ms / size))

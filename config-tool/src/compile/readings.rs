@@ -10,21 +10,12 @@ use toml::de::DeValue;
 
 use super::diagnostic::Code;
 use super::filters::chain;
+use super::keys;
 use super::model::{OwnReport, OwnSensor};
 use super::reader::{Problems, Table, duration_ms, integer, nearest, shown_ms, type_name, wrong_type};
 use super::settings::{identifier, short_text, table};
 
 const PERIOD: std::ops::RangeInclusive<u64> = PERIOD_MIN_MS as u64..=PERIOD_MAX_MS as u64;
-/// Keys of a sensor, beside its driver's options.
-const SENSOR_KEYS: &[&str] = &[
-    "driver", "bus", "address", "period", "label", "topic", "qos", "retain", "payload", "filters",
-    "readings", "reading", "report",
-];
-/// Keys of a report.
-const REPORT_KEYS: &[&str] = &["of", "every", "topic", "qos", "retain", "payload", "filters"];
-/// Keys that `[defaults]` may give.
-const DEFAULT_KEYS: &[&str] = &["period", "qos", "retain", "payload", "filters", "every"];
-
 /// What placeholders stand for.
 pub(super) struct Names<'t> {
     pub(super) device: &'t str,
@@ -61,7 +52,7 @@ pub(super) fn read<'t>(
     if let Some((defaults, span)) = &defaults {
         Table { span: span.clone(), name: "[defaults]".to_owned(), ..defaults.clone() }.refuse_others(
             problems,
-            DEFAULT_KEYS,
+            &keys::DEFAULTS.names(),
             &[],
         );
     }
@@ -127,7 +118,7 @@ fn sensor<'t>(
 ) -> Option<Read<'t>> {
     let driver = driver(problems, table);
     let Some(driver) = driver else {
-        table.refuse_others(problems, &[SENSOR_KEYS, &["gain", "integration"]].concat(), &[]);
+        table.refuse_others(problems, &[keys::SENSOR.names(), vec!["gain", "integration"]].concat(), &[]);
         // The driver is wrong; the rest may be as well.
         period(problems, table, defaults);
         shape(problems, table, defaults);
@@ -135,7 +126,7 @@ fn sensor<'t>(
     };
     let info = driver.info();
     let options: Vec<&str> = info.options.iter().map(|option| option.name).collect();
-    table.refuse_others(problems, &[SENSOR_KEYS, &options].concat(), &["label-de"]);
+    table.refuse_others(problems, &[keys::SENSOR.names(), options].concat(), &["label-de"]);
     let label = short_text(problems, table, "label", LABEL_LEN);
     let bus = bus(problems, table, info, buses);
     let address = address(problems, table, info);
@@ -481,7 +472,7 @@ fn report<'t>(
     read: &[Read<'t>],
     names: &Names<'t>,
 ) -> Option<OwnReport<'t>> {
-    table.refuse_others(problems, REPORT_KEYS, &[]);
+    table.refuse_others(problems, &keys::REPORT.names(), &[]);
     if table.get("of").is_none() {
         table.missing(problems, "of", "[\"lux-1\"]");
     }

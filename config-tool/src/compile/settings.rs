@@ -15,11 +15,12 @@ use dunlin_config_format::limits::{
 use toml::de::DeValue;
 
 use super::diagnostic::Code;
+use super::keys;
 use super::reader::{Problems, Table, Value, nearest, type_name, wrong_type};
 use super::{Plain, SecretSource};
 
 /// Boards whose pins have names.
-const BOARDS: &[&str] = &["d1-mini", "nodemcu"];
+pub(super) const BOARDS: &[&str] = &["d1-mini", "nodemcu"];
 /// The names D0 to D8 on these boards, as GPIO numbers.
 const D_PINS: [u8; 9] = [16, 5, 4, 0, 2, 14, 12, 13, 15];
 
@@ -100,7 +101,7 @@ pub(super) fn device<'t>(problems: &mut Problems, root: &Table<'t>) -> Option<De
         return None;
     };
     let device = Table { span: span.clone(), name: "[device]".to_owned(), ..device };
-    device.refuse_others(problems, &["name", "label", "board"], &["time-zone"]);
+    device.refuse_others(problems, &keys::DEVICE.names(), &["time-zone"]);
     if let Some((board, span)) = device.text(problems, "board")
         && !BOARDS.contains(&board)
     {
@@ -142,9 +143,7 @@ pub(super) fn mqtt<'t>(
         return None;
     };
     let mqtt = Table { span: span.clone(), name: "[mqtt]".to_owned(), ..mqtt };
-    let known =
-        &["broker", "client-id", "username", "password", "keep-alive", "prefix", "confirm-within", "stats"];
-    mqtt.refuse_others(problems, known, &["tls"]);
+    mqtt.refuse_others(problems, &keys::MQTT.names(), &["tls"]);
     let client_identifier = short_text(problems, &mqtt, "client-id", CLIENT_IDENTIFIER_LEN);
     let username = short_text(problems, &mqtt, "username", CREDENTIAL_LEN);
     let password = mqtt.get("password").and_then(|value| secret(problems, "password", value));
@@ -289,7 +288,7 @@ fn secret(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<Secret
 pub(super) fn usb(problems: &mut Problems, root: &Table<'_>) -> Link {
     let Some((usb, span)) = table(problems, root, "usb") else { return Link::default() };
     let usb = Table { span: span.clone(), name: "[usb]".to_owned(), ..usb };
-    usb.refuse_others(problems, &["address", "gateway", "dns"], &["policy"]);
+    usb.refuse_others(problems, &keys::USB.names(), &["policy"]);
     let ip = |problems: &mut Problems, key: &str| {
         let (text, span) = usb.text(problems, key)?;
         let parsed = text.parse::<Ipv4Addr>().ok();
@@ -348,7 +347,7 @@ pub(super) fn i2c<'t>(problems: &mut Problems, root: &Table<'t>, board: Option<&
         identifier(problems, key_span.clone(), id);
         let name = format!("[i2c.{id}]");
         let bus = Table { table: inner, span: key_span.clone(), name: name.clone() };
-        bus.refuse_others(problems, &["sda", "scl", "frequency"], &[]);
+        bus.refuse_others(problems, &keys::I2C.names(), &[]);
         let frequency_hz = frequency(problems, &bus).unwrap_or(Or::<100_000>::DEFAULT);
         let (sda, scl) = (pin(problems, &bus, "sda", board), pin(problems, &bus, "scl", board));
         for key in ["sda", "scl"] {

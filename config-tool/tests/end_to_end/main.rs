@@ -147,6 +147,17 @@ fn a_push_changes_the_running_node_and_the_same_push_changes_nothing() {
     assert!(output.status.success(), "{}", text(&output));
     let output = bench.run(&["push", "pulled.dunlin", "--port", "sim"]);
     assert!(text(&output).contains("unchanged"), "{}", text(&output));
+    // As a file as well, and what another one would change is told.
+    assert!(bench.run(&["pull", "--port", "sim", "-o", "pulled.toml"]).status.success());
+    let output = bench.run(&["diff", "pulled.toml", "--port", "sim", "--exit-code"]);
+    assert!(output.status.success() && text(&output).contains("no difference"), "{}", text(&output));
+    let output = bench.run(&["diff", "node.toml", "--port", "sim", "--exit-code"]);
+    assert_eq!(output.status.code(), Some(1));
+    let changes =
+        "\n[sensor.lux-1]\n- topic = \"next-topic\"\n+ topic = \"test-topic\"\n- qos = 1\n+ qos = 0\n";
+    assert!(text(&output).contains(changes), "{}", text(&output));
+    let output = bench.run(&["show", "--port", "sim"]);
+    assert!(text(&output).contains("topic = \"next-topic\""), "{}", text(&output));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The topics of a node.
 
-use dunlin_config_format::config::{Config, Report};
-use dunlin_config_format::limits::{IDENTIFIER_LEN, PREFIX_LEN, TOPIC_LEN};
 use heapless::String;
+
+use crate::config::{Config, Report};
+use crate::limits::{IDENTIFIER_LEN, PREFIX_LEN, TOPIC_LEN};
 
 /// A topic name.
 pub type Topic = String<TOPIC_LEN>;
@@ -85,7 +86,7 @@ impl<'a> Topics<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dunlin_config_format::config::{Device, Link, List, Member, Mqtt, Or, Payload, QoS};
+    use crate::config::{Device, Link, List, Member, Mqtt, Or, Payload, QoS};
 
     const MQTT: Mqtt<'_> = Mqtt {
         host: "broker",

@@ -1,0 +1,71 @@
+//! `dunlin diff`: what a push would change.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::image_of::{Given, image_of};
+use super::{CommandError, DEFAULT_FILE, Exit, LineArguments};
+use crate::compile::{Difference, Line, difference};
+
+/// Tell what changes from a board to a file, or from one file to another, and which retained topics go stale
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// One file or image: from the board to it (`node.toml` unless named). Two: from the first to the second
+    #[arg(num_args = 0..=2, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// End with 1 where there is a difference
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    line: LineArguments,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let default = Path::new(DEFAULT_FILE);
+    let (old, new) = match arguments.files.as_slice() {
+        [old, new] => (Some(old.as_path()), new.as_path()),
+        [new] => (None, new.as_path()),
+        _ => (None, default),
+    };
+    // A file that is refused needs no board.
+    let new = image_of(Some(new), &arguments.line)?;
+    let old = image_of(old, &arguments.line)?;
+    let changes =
+        difference(&old.image, &new.image).map_err(|error| CommandError::new(Exit::Refused, error))?;
+    tell(&old, &new, &changes);
+    let is_equal = old.image == new.image;
+    Ok(if arguments.exit_code && !is_equal { Exit::Refused } else { Exit::Done })
+}
+
+fn tell(old: &Given, new: &Given, changes: &Difference) {
+    println!("from {} to {}", old.name, new.name);
+    if old.image == new.image {
+        println!("no difference: the images are the same");
+        return;
+    }
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let painted = |code: &str, text: String| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text };
+    for line in &changes.lines {
+        match line {
+            Line::Table(name) => println!("\n{name}"),
+            Line::Removed(text) => println!("{}", painted("31", format!("- {text}"))),
+            Line::Added(text) => println!("{}", painted("32", format!("+ {text}"))),
+        }
+    }
+    if changes.lines.is_empty() {
+        println!("the images differ in what a file does not say");
+    }
+    if changes.is_renamed {
+        println!("\nthe node's own topics get other names; it empties the retained ones when it leaves them");
+    }
+    if !changes.stale.is_empty() {
+        println!(
+            "\nretained topics that nobody renews any more; empty each with `mosquitto_pub -r -n -t TOPIC`:"
+        );
+        for topic in &changes.stale {
+            println!("  {topic}");
+        }
+    }
+}

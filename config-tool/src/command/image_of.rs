@@ -1,0 +1,62 @@
+//! The image that a command looks at: of a file, of an image file, or of a board.
+
+use std::path::Path;
+
+use dunlin_config_format::image::{Header, Image, MAGIC};
+
+use super::{CommandError, Exit, LineArguments, check, short};
+use crate::compile::compile;
+use crate::device::PullTask;
+
+/// An image, and where it is from, for people.
+pub(crate) struct Given {
+    pub(crate) name: String,
+    /// The device's name, where a board told it; else that of the file.
+    pub(crate) device: String,
+    pub(crate) image: Vec<u8>,
+}
+
+/// Returns the image of `path`, or without it that of the board.
+pub(crate) fn image_of(path: Option<&Path>, line: &LineArguments) -> Result<Given, CommandError> {
+    let Some(path) = path else { return of_board(line) };
+    let name = path.display().to_string();
+    if let Ok(image) = std::fs::read(path)
+        && image.starts_with(&MAGIC.to_le_bytes())
+    {
+        return Ok(Given { device: name.clone(), name, image });
+    }
+    let source = check::read(path)?;
+    let compiled = compile(&source);
+    for problem in compiled.diagnostics.iter().filter(|_| compiled.is_refused()) {
+        eprintln!("{}", problem.human(&source, false));
+    }
+    let device = compiled.device.unwrap_or_default();
+    let image =
+        compiled.image.ok_or_else(|| CommandError::new(Exit::Refused, format!("`{name}` is refused")))?;
+    Ok(Given { name, device, image })
+}
+
+/// Reads the running configuration's image from the board.
+pub(crate) fn of_board(line: &LineArguments) -> Result<Given, CommandError> {
+    let (mut connection, hello) = line.meet(None)?;
+    let pulled = connection.run(&mut PullTask::new()?)?;
+    let image = Image::parse(&pulled.bytes).map_err(|error| {
+        CommandError::new(Exit::Device, format!("what the device sent is no image: {error:?}; pull again"))
+    })?;
+    if image.header.hash.get(..8) != Some(&pulled.hash_prefix) {
+        return Err(CommandError::new(
+            Exit::Device,
+            "what the device sent does not have the hash that it told",
+        ));
+    }
+    let device = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
+    let (generation, hash) = (image.header.generation, short(&image.header.hash));
+    let name = format!("device {device}, generation {generation}, hash {hash}");
+    Ok(Given { name, device, image: as_file(&image) })
+}
+
+/// An image file counts no generation: the device does.
+fn as_file(image: &Image<'_>) -> Vec<u8> {
+    let header = Header { generation: 0, ..image.header };
+    [&header.encode(), image.body, image.assets].concat()
+}

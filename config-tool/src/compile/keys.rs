@@ -1,0 +1,286 @@
+//! Every key that a file may have: what it means and what it may be.
+//!
+//! The compiler refuses other keys by these tables; `dunlin explain` and `dunlin schema` tell them to people and editors.
+//! The options of a sensor are not here: they are its driver's.
+
+use dunlin_config_format::limits::{
+    CLIENT_IDENTIFIER_LEN, CONFIRM_WITHIN_MAX_S, CONFIRM_WITHIN_MIN_S, CREDENTIAL_LEN, HOST_LEN,
+    KEEP_ALIVE_MAX_S, KEEP_ALIVE_MIN_S, LABEL_LEN, PERIOD_MAX_MS, PERIOD_MIN_MS, PREFIX_LEN, TOPIC_LEN,
+};
+
+use super::settings::BOARDS;
+
+/// What a key may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// `[a-z0-9-]`, 1 to 32 characters.
+    Identifier,
+    /// A text of 1 to so many bytes.
+    Text(usize),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// `true` or `false`.
+    Boolean,
+    /// An integer in a range.
+    Integer(i64, i64),
+    /// A duration in a range of milliseconds.
+    Duration(u64, u64),
+    /// A duration, or `false` for never.
+    DurationOrOff(u64, u64),
+    /// A frequency, such as `"400kHz"`.
+    Frequency,
+    /// A GPIO number, or a name such as `"D2"` where the board is known.
+    Pin,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv4 address and the length of the network's prefix.
+    Ipv4Network,
+    /// A value from elsewhere: `{ env = "NAME" }` or `{ file = "PATH" }`.
+    Secret,
+    /// A list of texts.
+    Texts,
+    /// A chain of filters.
+    Filters,
+    /// `false`.
+    Off,
+    /// A table for each reading, with its `filters`.
+    Readings,
+}
+
+/// A key of a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Name in the file.
+    pub(crate) name: &'static str,
+    /// What it is for, in one line.
+    pub(crate) summary: &'static str,
+    /// What it may be.
+    pub(crate) kind: Kind,
+    /// What holds without it, as it is written in a file, or in words in brackets; none where it must be there.
+    pub(crate) default: Option<&'static str>,
+}
+
+/// A table of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableKeys {
+    /// Name in the file.
+    pub(crate) name: &'static str,
+    /// What it is for, in one line.
+    pub(crate) summary: &'static str,
+    /// Whether there are several, each with an identifier: `[sensor.ID]`.
+    pub(crate) is_named: bool,
+    /// Its keys.
+    pub(crate) keys: &'static [Key],
+}
+
+impl TableKeys {
+    /// Returns the names of the keys.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.keys.iter().map(|key| key.name).collect()
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, summary: &'static str) -> Key {
+    Key { name, summary, kind, default }
+}
+
+const PERIODS: (u64, u64) = (PERIOD_MIN_MS as u64, PERIOD_MAX_MS as u64);
+const PERIOD: Kind = Kind::Duration(PERIODS.0, PERIODS.1);
+const QOS: Key =
+    key("qos", Kind::Integer(0, 2), Some("0"), "quality of service of its messages (MQTT 5, section 4.3)");
+const RETAIN: Key = key(
+    "retain",
+    Kind::Boolean,
+    Some("false"),
+    "whether the broker keeps the newest message for later subscribers",
+);
+const PAYLOAD: Key = key(
+    "payload",
+    Kind::OneOf(&["json", "plain", "thingflow"]),
+    Some("\"json\""),
+    "how a message looks: {\"illuminance\":284.1,…}, 284.1, or [\"lux-1\", 624, 284.1]",
+);
+
+pub(crate) const DEVICE: TableKeys = TableKeys {
+    name: "device",
+    summary: "the node itself",
+    is_named: false,
+    keys: &[
+        key(
+            "name",
+            Kind::Identifier,
+            None,
+            "what the node is called, in topics as well; unique at its broker",
+        ),
+        key("label", Kind::Text(LABEL_LEN), Some("(none)"), "a name for people"),
+        key("board", Kind::OneOf(BOARDS), Some("(none)"), "the board, so that pins may be written as \"D2\""),
+    ],
+};
+
+pub(crate) const MQTT: TableKeys = TableKeys {
+    name: "mqtt",
+    summary: "the broker, and the session with it",
+    is_named: false,
+    keys: &[
+        key(
+            "broker",
+            Kind::Text(HOST_LEN + 6),
+            None,
+            "host or host:port (1883 unless given); \"usb-host\" is the computer at the other end of the cable",
+        ),
+        key(
+            "client-id",
+            Kind::Text(CLIENT_IDENTIFIER_LEN),
+            Some("(the device's name)"),
+            "client identifier (MQTT 5, section 3.1.3.1)",
+        ),
+        key("username", Kind::Text(CREDENTIAL_LEN), Some("(none)"), "user name at the broker"),
+        key("password", Kind::Secret, Some("(none)"), "password at the broker; it travels in clear"),
+        key(
+            "keep-alive",
+            Kind::Duration(KEEP_ALIVE_MIN_S as u64 * 1000, KEEP_ALIVE_MAX_S as u64 * 1000),
+            Some("\"60s\""),
+            "longest silence; a dead link is noticed within one and a half of it (MQTT 5, section 3.1.2.10)",
+        ),
+        key("prefix", Kind::Text(PREFIX_LEN), Some("\"dunlin\""), "first part of the node's own topics"),
+        key(
+            "confirm-within",
+            Kind::Duration(CONFIRM_WITHIN_MIN_S as u64 * 1000, CONFIRM_WITHIN_MAX_S as u64 * 1000),
+            Some("\"60s\""),
+            "time that a new configuration has to reach the broker in each of three attempts, before the one before returns",
+        ),
+        key(
+            "stats",
+            Kind::DurationOrOff(1000, PERIODS.1),
+            Some("\"60s\""),
+            "how often the node tells its counters; `false` for never",
+        ),
+    ],
+};
+
+pub(crate) const USB: TableKeys = TableKeys {
+    name: "usb",
+    summary: "the link over the USB cable; DHCP unless an address is given",
+    is_named: false,
+    keys: &[
+        key(
+            "address",
+            Kind::Ipv4Network,
+            Some("(from DHCP)"),
+            "the node's address and the network's prefix length",
+        ),
+        key("gateway", Kind::Ipv4, Some("(none)"), "where packets to other networks go"),
+        key("dns", Kind::Ipv4, Some("(none)"), "who resolves names"),
+    ],
+};
+
+pub(crate) const I2C: TableKeys = TableKeys {
+    name: "i2c",
+    summary: "an I2C bus on any two pins",
+    is_named: true,
+    keys: &[
+        key("sda", Kind::Pin, None, "the data line's pin"),
+        key("scl", Kind::Pin, None, "the clock line's pin"),
+        key("frequency", Kind::Frequency, Some("\"100kHz\""), "clock frequency, 10 kHz to 400 kHz"),
+    ],
+};
+
+pub(crate) const SENSOR: TableKeys = TableKeys {
+    name: "sensor",
+    summary: "a sensor: what it is, where it is, how often it is read, and how its messages look",
+    is_named: true,
+    keys: &[
+        key("driver", Kind::Text(32), None, "what it is; `dunlin explain` lists the drivers"),
+        key("bus", Kind::Identifier, Some("(the only one)"), "identifier of its bus"),
+        key("address", Kind::Integer(0, 0x7f), Some("(the driver's usual one)"), "7-bit address on the bus"),
+        key(
+            "period",
+            PERIOD,
+            None,
+            "how often it is read: at start, and on multiples of the period since then",
+        ),
+        key("label", Kind::Text(LABEL_LEN), Some("(none)"), "a name for people"),
+        key(
+            "topic",
+            Kind::Text(TOPIC_LEN),
+            Some("\"{prefix}/{device}/reading/{sensor}\""),
+            "whole topic of its messages; {device}, {sensor}, {reading} and {vars.NAME} are replaced",
+        ),
+        QOS,
+        RETAIN,
+        PAYLOAD,
+        key(
+            "filters",
+            Kind::Filters,
+            Some("[]"),
+            "what its values pass before anyone sees them, in this order",
+        ),
+        key(
+            "readings",
+            Kind::Texts,
+            Some("(the driver's primary ones)"),
+            "which of its readings are reported",
+        ),
+        key(
+            "reading",
+            Kind::Readings,
+            Some("(none)"),
+            "filters of single readings: [sensor.ID.reading.NAME]",
+        ),
+        key(
+            "report",
+            Kind::Off,
+            Some("(a report of its own)"),
+            "`false`: only reports that name it tell its values",
+        ),
+    ],
+};
+
+pub(crate) const REPORT: TableKeys = TableKeys {
+    name: "report",
+    summary: "a message of one or several readings",
+    is_named: true,
+    keys: &[
+        key("of", Kind::Texts, None, "its readings: \"sensor\", \"sensor.reading\" or \"sensor.*\""),
+        key("every", PERIOD, Some("(with each value)"), "how often it is sent; needed for several readings"),
+        key(
+            "topic",
+            Kind::Text(TOPIC_LEN),
+            Some("\"{prefix}/{device}/reading/ID\""),
+            "whole topic of its messages; {device}, {sensor} and {vars.NAME} are replaced",
+        ),
+        QOS,
+        RETAIN,
+        PAYLOAD,
+        key(
+            "filters",
+            Kind::Filters,
+            Some("[]"),
+            "filters behind those of the sensor, where it has one reading",
+        ),
+    ],
+};
+
+pub(crate) const DEFAULTS: TableKeys = TableKeys {
+    name: "defaults",
+    summary: "what sensors and reports have unless they say otherwise",
+    is_named: false,
+    keys: &[
+        key("period", PERIOD, Some("(none)"), "of sensors"),
+        QOS,
+        RETAIN,
+        PAYLOAD,
+        key("filters", Kind::Filters, Some("[]"), "of sensors"),
+        key("every", PERIOD, Some("(none)"), "of reports of several readings"),
+    ],
+};
+
+pub(crate) const VARS: TableKeys = TableKeys {
+    name: "vars",
+    summary: "texts of your own, for {vars.NAME} in topics",
+    is_named: false,
+    keys: &[],
+};
+
+/// Every table, in the order in which a file has them.
+pub(crate) const TABLES: &[TableKeys] = &[DEVICE, MQTT, USB, I2C, SENSOR, REPORT, DEFAULTS, VARS];

@@ -17,12 +17,14 @@ use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
 use crate::store::{Loaded, Store};
 use crate::supervisor::{self, Board};
-use crate::uplink::{self, Uplink};
+use crate::uplink::{self, Leaving, Uplink};
 use crate::usb;
 use dunlin_config_format::topic::Topics;
 
 /// How long a configuration that is replaced may take to send what is left.
 const DRAIN: Duration = Duration::from_millis(200);
+/// How long it may take to empty retained topics as well, each with an answer of the broker.
+const CLEARANCE: Duration = Duration::from_secs(2);
 /// Marks the words that outlive a reset as the agent's.
 const RETAINED_MAGIC: u32 = u32::from_le_bytes(*b"DNLR");
 
@@ -181,7 +183,7 @@ async fn run_configuration<P: Platform>(
         shared,
         network,
         password: secret.expose(),
-        leaving: Cell::new(false),
+        leaving: Cell::new(Leaving::No),
     };
     let seed = node.system.borrow_mut().entropy();
     let mut session = pin!(uplink.run(&mut memory.uplink, seed));
@@ -201,11 +203,23 @@ async fn run_configuration<P: Platform>(
         }
     };
     shared.promises.sampler.set(Instant::MAX);
-    uplink.leaving.set(true);
+    let (leaving, time) = match change {
+        Change::Apply if !keeps_names(node, config) => (Leaving::ForGood, CLEARANCE),
+        _ => (Leaving::Soon, DRAIN),
+    };
+    uplink.leaving.set(leaving);
     shared.uplink.signal(());
-    let _ = with_timeout(DRAIN, session).await;
+    let _ = with_timeout(time, session).await;
     shared.promises.uplink.set(Instant::MAX);
     change
+}
+
+/// Returns whether the configuration that comes next has the same names in its topics.
+fn keeps_names<P: Platform>(node: &Node<P>, config: &Config<'_>) -> bool {
+    let mut start = [0; Config::NAMES_SIZE];
+    let len = node.store.borrow_mut().peek(&mut start).unwrap_or(0);
+    let names = start.get(..len).and_then(Config::names);
+    names == Some((config.device.name, config.mqtt.prefix()))
 }
 
 /// Waits for a configuration: nothing that is stored can be run.

@@ -160,12 +160,33 @@ proptest! {
         };
         let body = encode(&config);
         prop_assert_eq!(Config::decode(&body).unwrap(), config);
-        prop_assert_eq!(encode(&Config::decode(&body).unwrap()), body);
+        prop_assert_eq!(encode(&Config::decode(&body).unwrap()), body.clone());
+        let start = &body[..body.len().min(Config::NAMES_SIZE)];
+        prop_assert_eq!(Config::names(start), Some((name.as_str(), "dunlin")));
     }
 
     #[test]
     fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Config::decode(&body);
+        let _ = Config::names(&body);
+    }
+
+    #[test]
+    fn the_longest_names_are_found(text in "[a-z]{64}", name in "[a-z]{32}", port: u32) {
+        let mqtt = Mqtt {
+            host: &text,
+            port: Or(port),
+            client_identifier: Some(&text),
+            username: Some(&text),
+            has_password: true,
+            keep_alive_s: Or(65_535),
+            prefix: Some(&name),
+            confirm_within_s: Or(3600),
+            stats_every_s: Or(86_400),
+        };
+        let body = encode(&Config { device: Device { name: &name, label: Some(&text) }, mqtt, ..TUTORIAL });
+        let start = &body[..body.len().min(Config::NAMES_SIZE)];
+        prop_assert_eq!(Config::names(start), Some((name.as_str(), name.as_str())));
     }
 
     #[test]

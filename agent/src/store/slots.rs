@@ -259,6 +259,16 @@ impl<F: NorFlash> Store<F> {
         Ok(Some((len, header)))
     }
 
+    /// Reads the beginning of the body that [`load`](Self::load) would choose now; returns how many bytes that is. Writes
+    /// nothing.
+    pub fn peek(&mut self, start: &mut [u8]) -> Option<usize> {
+        let held = [self.intact(0), self.intact(1)];
+        let index = slot::choose(&self.readable(held))?;
+        let len = start.len().min(held.get(index).copied().flatten()?.header.body_len as usize);
+        self.flash.read(address(index) + HEADER_SIZE as u32, start.get_mut(..len)?).ok()?;
+        Some(len)
+    }
+
     /// Returns hash, generation and state of the newest image, whether it is run or not.
     pub fn newest(&mut self) -> Option<(Header, State)> {
         let held = [self.intact(0), self.intact(1)];

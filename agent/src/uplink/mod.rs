@@ -68,8 +68,19 @@ pub(crate) struct Uplink<'a> {
     pub(crate) network: Network<'a>,
     /// The broker's password; empty without one.
     pub(crate) password: &'a [u8],
-    /// Set when the configuration is about to be replaced: send what is left, then leave.
-    pub(crate) leaving: Cell<bool>,
+    /// Set when the configuration is about to be replaced.
+    pub(crate) leaving: Cell<Leaving>,
+}
+
+/// Whether and how a session is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// Not yet.
+    No,
+    /// Send what is left, then leave.
+    Soon,
+    /// The same, and take the retained messages along: nobody will renew them under these names.
+    ForGood,
 }
 
 impl Uplink<'_> {
@@ -99,7 +110,7 @@ impl Uplink<'_> {
         let Ok(builder) = builder else { return };
         let mut session = minimq::Session::new(builder);
         let mut backoff = Backoff::new(seed);
-        while !self.leaving.get() {
+        while self.leaving.get() == Leaving::No {
             let mut refused = false;
             self.shared.promises.uplink.set(Instant::now() + connect::TIMEOUT);
             match self.open(&mut session, tcp_receive, tcp_send).await {
@@ -135,7 +146,7 @@ impl Uplink<'_> {
     async fn pause(&self, delay: Duration) {
         let until = Instant::now() + delay;
         self.shared.promises.uplink.set(until);
-        while !self.leaving.get() {
+        while self.leaving.get() == Leaving::No {
             match with_deadline(until, self.shared.uplink.wait()).await {
                 Ok(()) => self.shared.outbox.borrow_mut().disconnected(),
                 Err(_) => break,

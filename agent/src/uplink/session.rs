@@ -2,6 +2,7 @@
 
 use dunlin_config_format::Reason;
 use dunlin_config_format::config::QoS;
+use dunlin_config_format::topic::Topic;
 use embassy_futures::select::{Either3, select3};
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use minimq::{
@@ -9,10 +10,10 @@ use minimq::{
     SubscriptionOptions, TopicFilter,
 };
 
-use super::Uplink;
 use super::messages::{Message, Rendered};
 use super::outbox::Fate;
 use super::request::Request;
+use super::{Leaving, Uplink};
 use crate::event::Event;
 use crate::node::Asker;
 use crate::text::Overflow;
@@ -40,6 +41,8 @@ enum Task {
     Health(usize),
     Reply,
     Stats,
+    /// Empties the retained topic with this number.
+    Empty(usize),
 }
 
 /// What a session remembers between two packets.
@@ -53,6 +56,8 @@ struct Progress {
     birth_not_before: Instant,
     stats_at: Instant,
     request: Option<Request>,
+    /// Retained topics that have been emptied.
+    emptied: usize,
 }
 
 impl Uplink<'_> {
@@ -70,6 +75,7 @@ impl Uplink<'_> {
             birth_not_before: now,
             stats_at: if stats_every == Duration::MIN { Instant::MAX } else { now + stats_every },
             request: None,
+            emptied: 0,
         };
         self.shared.birth_due.set(true);
         self.shared.health.borrow_mut().resend();
@@ -82,7 +88,8 @@ impl Uplink<'_> {
                 Ok(Err(Gone)) => return End::Lost,
                 Err(_) => return End::Dead,
             }
-            if self.leaving.get() && progress.task.is_none() && self.shared.outbox.borrow().is_empty() {
+            let is_done = progress.task.is_none() && self.shared.outbox.borrow().is_empty();
+            if self.leaving.get() != Leaving::No && is_done {
                 return End::Left;
             }
             let probe_at = progress.heard + keep_alive / 2;
@@ -203,6 +210,11 @@ impl Uplink<'_> {
 
     fn next_task(&self, progress: &mut Progress) -> Option<Task> {
         let now = Instant::now();
+        if self.leaving.get() == Leaving::ForGood {
+            // Behind the last records, which may be retained as well.
+            let is_next = self.shared.outbox.borrow().is_empty() && self.retained(progress.emptied).is_some();
+            return is_next.then_some(Task::Empty(progress.emptied));
+        }
         if progress.status_due {
             return Some(Task::Status);
         }
@@ -219,6 +231,22 @@ impl Uplink<'_> {
             return Some(Task::Reply);
         }
         (now >= progress.stats_at).then_some(Task::Stats)
+    }
+
+    /// Returns the topics under which the broker keeps messages of this node, by number.
+    fn retained(&self, number: usize) -> Option<Topic> {
+        let sensors = self.config.sensors.len();
+        match number {
+            0 => Some(self.topics.status()),
+            1 => Some(self.topics.info()),
+            _ if number < 2 + sensors => {
+                self.config.sensors.get(number - 2).map(|sensor| self.topics.health(sensor.id))
+            }
+            _ => {
+                let mut retained = self.config.reports.iter().filter(|report| report.retain);
+                retained.nth(number - 2 - sensors).map(|report| self.topics.report(&report))
+            }
+        }
     }
 
     async fn send_task<IO: Io>(
@@ -244,6 +272,10 @@ impl Uplink<'_> {
             Task::Health(index) => {
                 let Some(sensor) = self.config.sensors.get(index) else { return Ok(Sent::Never) };
                 (self.topics.health(sensor.id), Message::Text(self.shared.health.borrow().get(index).name()))
+            }
+            Task::Empty(number) => {
+                let Some(topic) = self.retained(number) else { return Ok(Sent::Never) };
+                (topic, Message::Text(""))
             }
             Task::Reply => {
                 let Some(request) = &progress.request else { return Ok(Sent::Never) };
@@ -271,6 +303,7 @@ impl Uplink<'_> {
                 progress.request = None;
                 self.shared.measurement.take(Asker::Mqtt);
             }
+            Task::Empty(_) => progress.emptied += 1,
             Task::Stats => progress.stats_at += Duration::from_secs(self.config.mqtt.stats_every_s.0.into()),
         }
     }

@@ -106,6 +106,26 @@ impl<'a> Config<'a> {
         Ok(cursor.position())
     }
 
+    /// Bytes of a body within which the names of its topics stand.
+    pub const NAMES_SIZE: usize = 512;
+
+    /// Returns the device's name and the prefix of topics from the first [`NAMES_SIZE`](Self::NAMES_SIZE) bytes of a body.
+    ///
+    /// It checks nothing; a body that is cut off further ahead, or has another beginning, gives none.
+    pub fn names(start: &'a [u8]) -> Option<(&'a str, &'a str)> {
+        let mut decoder = Decoder::new(start);
+        decoder.map().ok()?;
+        if decoder.u32().ok()? != 0 {
+            return None;
+        }
+        let device: Device<'a> = decoder.decode().ok()?;
+        if decoder.u32().ok()? != 1 {
+            return None;
+        }
+        let mqtt: Mqtt<'a> = decoder.decode().ok()?;
+        Some((device.name, mqtt.prefix()))
+    }
+
     /// Returns the bus of `sensor`, where its driver has one.
     pub fn bus_of(&self, sensor: &Sensor<'a>) -> Option<I2cBus<'a>> {
         self.i2c.get(usize::from(sensor.bus?))

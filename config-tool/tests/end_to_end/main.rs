@@ -161,6 +161,32 @@ fn a_push_changes_the_running_node_and_the_same_push_changes_nothing() {
 }
 
 #[test]
+fn a_node_that_gets_another_name_takes_its_retained_messages_along() {
+    let broker = Mosquitto::start("rename");
+    let mut bench = Bench::new("rename");
+    let kept = tutorial().replace("payload", "retain = true\npayload");
+    bench.write("node.toml", &kept);
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    let retained = || broker.client("mosquitto_sub", &["-v", "-t", "#", "--retained-only", "-W", "1"]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !["test-topic [", "esp8266/status", "esp8266/info", "health/lux-1"]
+        .iter()
+        .all(|part| retained().contains(part))
+    {
+        assert!(Instant::now() < deadline, "{}", retained());
+    }
+    bench.write(
+        "other.toml",
+        &kept.replace("name = \"esp8266\"", "name = \"other\"").replace("test-topic", "other-topic"),
+    );
+    let output = bench.run(&["push", "other.toml", "--port", "sim", "--replace"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let left = retained();
+    assert!(left.contains("dunlin/other/status online"), "{left}");
+    assert!(!left.contains("esp8266") && !left.contains("test-topic"), "{left}");
+}
+
+#[test]
 fn a_file_with_a_wrong_broker_is_given_up() {
     let broker = Mosquitto::start("rollback");
     let subscriber = broker.subscribe(&["-v", "-t", "#"]);

@@ -13,7 +13,6 @@ pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod erase;
 pub(crate) mod explain;
-mod flash_file;
 mod image_of;
 pub(crate) mod info;
 pub(crate) mod monitor;

@@ -13,8 +13,8 @@ use crate::interrupt::Interrupt;
 use crate::line::Connection;
 use crate::package;
 
-/// How often `--watch` looks at the file.
-const WATCH_PERIOD: Duration = Duration::from_millis(200);
+/// How often a file that is watched is looked at.
+pub(crate) const SAVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// Bring a configuration to a board and wait until it is confirmed or rolled back
 #[derive(clap::Args, Debug)]
@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             break;
         }
         // An editor may write a file in several steps.
-        std::thread::sleep(WATCH_PERIOD);
+        std::thread::sleep(SAVE_PERIOD);
         saved = modified(&arguments.file);
         let pushed = load(&arguments.file).and_then(|package| {
             show.file(&arguments.file, &package);
@@ -78,7 +78,8 @@ fn load(path: &Path) -> Result<Package, CommandError> {
     package::load(path).map_err(|error| CommandError::new(Exit::Refused, error))
 }
 
-fn modified(path: &Path) -> Option<(SystemTime, u64)> {
+/// Returns what tells one save of a file from the next.
+pub(crate) fn modified(path: &Path) -> Option<(SystemTime, u64)> {
     let found = std::fs::metadata(path).ok()?;
     Some((found.modified().ok()?, found.len()))
 }
@@ -275,7 +276,7 @@ fn waits_for(reason: Reason) -> &'static str {
 }
 
 /// Why a trial ended, or does not end, with what to do about it.
-fn why(code: Option<u16>) -> String {
+pub(crate) fn why(code: Option<u16>) -> String {
     let Some(reason) = code.and_then(Reason::from_code) else {
         return code.map_or_else(|| "for no reason told".to_owned(), |code| format!("reason {code}"));
     };

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mosquitto::{Mosquitto, repository};
@@ -184,6 +185,25 @@ fn a_node_that_gets_another_name_takes_its_retained_messages_along() {
     let left = retained();
     assert!(left.contains("dunlin/other/status online"), "{left}");
     assert!(!left.contains("esp8266") && !left.contains("test-topic"), "{left}");
+}
+
+#[test]
+fn a_simulation_that_watches_its_file_follows_every_good_save() {
+    let broker = Mosquitto::start("watch");
+    let subscriber = broker.subscribe(&["-v", "-t", "+"]);
+    let mut bench = Bench::new("watch");
+    bench.write("node.toml", &tutorial());
+    bench.simulate(&["node.toml", "--broker", &broker.address(), "--watch"]);
+    let arrives = |topic: &str| {
+        let found = subscriber.find(Duration::from_secs(10), |line| line.starts_with(topic));
+        assert!(found.is_some(), "{topic}");
+    };
+    arrives("test-topic");
+    bench.write("node.toml", "period =");
+    thread::sleep(Duration::from_secs(1));
+    arrives("test-topic");
+    bench.write("node.toml", &tutorial().replace("test-topic", "saved"));
+    arrives("saved");
 }
 
 #[test]

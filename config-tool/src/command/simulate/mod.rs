@@ -1,9 +1,14 @@
 //! `dunlin simulate`: runs a node on this computer.
 
+mod flash_file;
+mod saves;
+mod view;
+
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
 
 use clap::Args;
 use dunlin_config_format::config::Config;
@@ -17,15 +22,16 @@ use dunlin_twin::world::scenario::Scenario;
 use dunlin_twin::world::trace::plot;
 use embassy_time::Duration;
 
-use super::{CommandError, DEFAULT_FILE, Exit};
+use super::{CommandError, DEFAULT_FILE, Exit, check};
 use crate::compile::parse_scenario;
 use crate::interrupt::Interrupt;
 use crate::simulate::real::BrokerEnd;
-use crate::simulate::{FLASH_SIZE, Run, SeedError, Story, real, seed, virtually};
+use crate::simulate::{FLASH_SIZE, Line, Run, SeedError, Story, real, seed, virtually};
 use crate::{duration, package};
+use view::View;
 
 /// The tutorial, for those who have no file yet.
-const TUTORIAL: &str = include_str!("../../../examples/configs/tutorial.toml");
+const TUTORIAL: &str = include_str!("../../../../examples/configs/tutorial.toml");
 
 /// Run a node on this computer: simulated sensors, a built-in broker, no hardware
 #[derive(Args)]
@@ -59,6 +65,12 @@ pub(crate) struct Arguments {
     /// Draw readings, messages and faults over time
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Push the file to the node at every save
+    #[arg(long, conflicts_with = "is_virtual")]
+    watch: bool,
+    /// Lines as they come in place of the live view, which only a terminal gets
+    #[arg(long)]
+    plain: bool,
     /// Write the node's network packets (pcap)
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
@@ -74,6 +86,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     }
     if arguments.is_virtual && arguments.duration.is_none() {
         return Err(usage("--virtual never ends by itself: add --duration, such as --duration 1d"));
+    }
+    if arguments.watch && arguments.file.is_none() && !Path::new(DEFAULT_FILE).exists() {
+        return Err(usage("--watch needs a file to watch: `dunlin new` writes one"));
     }
     let (name, package) = load(arguments.file.as_deref())?;
     let image = Image::parse(&package.image)
@@ -96,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let timing = Timing { erase: arguments.erase_time, ..Timing::default() };
     let flash_kept = flash.clone();
     if let Some(path) = &arguments.flash {
-        super::flash_file::keep(&flash, path)
+        flash_file::keep(&flash, path)
             .map_err(|error| CommandError::new(Exit::Device, format!("`{}`: {error}", path.display())))?;
     }
     let mut node = Run::new(clock, &scenario, flash, timing, arguments.csv.is_some());
@@ -139,7 +154,7 @@ fn load_scenario(arguments: &Arguments) -> Result<Scenario, CommandError> {
     let Some(path) = &arguments.scenario else {
         return Ok(Scenario { seed: arguments.seed, ..Scenario::quiet(Environment::room(arguments.seed)) });
     };
-    let source = super::check::read(path)?;
+    let source = check::read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let file = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
     parse_scenario(&source, arguments.seed, file).map_err(|problems| {
@@ -167,7 +182,8 @@ fn run_virtually(arguments: &Arguments, node: &mut Run) -> Result<(), String> {
     let duration = arguments.duration.unwrap_or(Duration::from_secs(0));
     // A day has 43,200 lines: the summary tells more. Lines are shown for short runs.
     let show_lines = duration <= Duration::from_secs(600);
-    virtually(node, &mut broker, duration, |story| show(story, show_lines))
+    let mut out = Output::Lines { are_shown: show_lines };
+    virtually(node, &mut broker, duration, |story| out.show(story))
 }
 
 fn run_really(arguments: &Arguments, node: &mut Run) -> Result<(), String> {
@@ -200,7 +216,28 @@ fn run_really(arguments: &Arguments, node: &mut Run) -> Result<(), String> {
     println!("change it:  dunlin push FILE --port sim        stop it: Ctrl-C\n");
     let interrupt = Interrupt::watch().map_err(|error| format!("Ctrl-C can't be watched: {error}"))?;
     let end = arguments.duration.map(|duration| node.clock.now() + duration);
-    real::until(node, &mut broker, rings.as_ref(), end, || interrupt.is_set(), |story| show(story, true))
+    let saves = match (arguments.watch, &rings) {
+        (false, _) => None,
+        (true, None) => return Err("--watch pushes over the line, and that is not served".to_owned()),
+        (true, Some(_)) => {
+            let file = arguments.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+            Some(saves::watch(file))
+        }
+    };
+    let mut out = Output::new(arguments.plain);
+    let clock = node.clock.clone();
+    real::until(
+        node,
+        &mut broker,
+        rings.as_ref(),
+        end,
+        || interrupt.is_set(),
+        |story| {
+            let told = saves.iter().flat_map(Receiver::try_iter);
+            story.lines.extend(told.map(|text| Line { at: clock.now(), topic: None, text }));
+            out.show(story);
+        },
+    )
 }
 
 fn resolve(text: &str) -> Result<SocketAddr, String> {
@@ -209,20 +246,42 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
     addresses.next().ok_or_else(|| format!("`{text}` has no address"))
 }
 
-fn show(story: &mut Story, lines: bool) {
-    let mut out = std::io::stdout().lock();
-    let is_colored = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    for line in story.lines.drain(..) {
-        if !lines {
-            continue;
+/// Where the lines of a run go.
+enum Output {
+    Lines { are_shown: bool },
+    Terminal(View),
+}
+
+impl Output {
+    fn new(is_plain: bool) -> Self {
+        if is_plain || !std::io::stdout().is_terminal() {
+            return Output::Lines { are_shown: true };
         }
+        Output::Terminal(View::new(std::env::var_os("NO_COLOR").is_none()))
+    }
+
+    fn show(&mut self, story: &mut Story) {
+        let lines = story.lines.drain(..);
         // A pipe that nobody reads any more is no reason to stop.
-        let _ = match (is_colored, &line.topic) {
-            (true, None) => writeln!(out, "\x1b[2m{line}\x1b[0m"),
-            _ => writeln!(out, "{line}"),
+        let _ = match self {
+            Output::Lines { are_shown: false } => Ok(()),
+            Output::Lines { are_shown: true } => write_lines(lines),
+            Output::Terminal(_) if lines.len() == 0 => Ok(()),
+            Output::Terminal(view) => view.show(lines),
         };
     }
-    let _ = out.flush();
+}
+
+fn write_lines(lines: impl Iterator<Item = Line>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let is_colored = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for line in lines {
+        match (is_colored, &line.topic) {
+            (true, None) => writeln!(out, "\x1b[2m{line}\x1b[0m")?,
+            _ => writeln!(out, "{line}")?,
+        }
+    }
+    out.flush()
 }
 
 /// Writes what was asked for, and the summary.

@@ -15,4 +15,6 @@ pub mod interrupt;
 pub mod line;
 pub mod package;
 #[cfg(not(target_family = "wasm"))]
+pub mod remote;
+#[cfg(not(target_family = "wasm"))]
 pub mod simulate;

@@ -5,14 +5,15 @@ use dunlin_config_format::message::state;
 use dunlin_config_format::reason::Reason;
 use serde_json::{Map, Value, json};
 
-use super::{Exit, LineArguments, Outcome, short};
+use super::node::{self, NodeArguments};
+use super::{CommandError, Exit, Outcome, short};
 use crate::device::{Fact, Hello, InfoTask};
 
 /// Tell who a board is and how it is
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    line: LineArguments,
+    node: NodeArguments,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -23,7 +24,19 @@ const TOLD: &[&str] = &["device", "firmware", "chip", "hash", "generation", "sta
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let (mut connection, hello) = arguments.line.meet(None)?;
+    if let Some(mut remote) = arguments.node.remote()? {
+        let text = remote.ask("info", "").map_err(|error| CommandError::new(Exit::Device, error))?;
+        let birth = node::answer(&text)?;
+        if arguments.json {
+            println!("{}", json!({ "version": 1, "device": birth.get("device"), "facts": birth }));
+        } else {
+            for (name, value) in &birth {
+                println!("{name:<16} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    let (mut connection, hello) = arguments.node.line.meet(None)?;
     let facts = connection.run(&mut InfoTask::new()?)?;
     if arguments.json {
         println!("{}", as_json(&hello, &facts));

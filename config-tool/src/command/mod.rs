@@ -17,6 +17,7 @@ mod image_of;
 pub(crate) mod info;
 pub(crate) mod monitor;
 pub(crate) mod new;
+mod node;
 pub(crate) mod ports;
 pub(crate) mod probe;
 pub(crate) mod pull;

@@ -1,19 +1,25 @@
 //! `dunlin monitor`: readings, health, messages and log lines as they come.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use dunlin_config_format::message::monitor;
 use serde_json::{Value, json};
 
-use super::{CommandError, Exit, LineArguments, Outcome, number};
+use super::node::NodeArguments;
+use super::{CommandError, Exit, Outcome, number};
 use crate::device::{MonitorTask, NodeEvent};
 use crate::interrupt::Interrupt;
+use crate::remote::Remote;
+
+/// How often Ctrl-C is looked for.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Show readings, health, messages and log lines as they come, until Ctrl-C
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    line: LineArguments,
+    node: NodeArguments,
     /// JSON Lines instead of text
     #[arg(long)]
     json: bool,
@@ -22,7 +28,10 @@ pub(crate) struct Arguments {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let interrupt = Interrupt::watch().map_err(|error| CommandError::new(Exit::Device, error))?;
-    let (mut connection, hello) = arguments.line.meet(None)?;
+    if let Some(remote) = arguments.node.remote()? {
+        return over_mqtt(arguments, remote, &interrupt);
+    }
+    let (mut connection, hello) = arguments.node.line.meet(None)?;
     let name = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
     if !arguments.json {
         println!("{name} on {}; Ctrl-C ends", connection.target());
@@ -33,6 +42,31 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         // A closed pipe, such as that of `head`, is a reader that has seen enough.
         shown.is_ok() && !interrupt.is_set()
     })?;
+    Ok(Exit::Done)
+}
+
+/// Shows what the node tells under its own topics; a report with a topic of its own is not among them.
+fn over_mqtt(arguments: &Arguments, mut remote: Remote, interrupt: &Interrupt) -> Outcome {
+    let gone = |error: String| CommandError::new(Exit::Device, error);
+    remote.listen().map_err(gone)?;
+    let start = Instant::now();
+    while !interrupt.is_set() {
+        let Some(message) = remote.next_message(LOOK).map_err(gone)? else { continue };
+        let at = start.elapsed().as_secs_f64();
+        let mut output = std::io::stdout().lock();
+        let written = if arguments.json {
+            let payload = String::from_utf8_lossy(&message.payload);
+            let event = json!({
+                "version": 1, "event": "message", "time": at, "topic": message.topic, "payload": payload,
+            });
+            writeln!(output, "{event}")
+        } else {
+            writeln!(output, "{at:>10.3}  {}  {}", message.topic, printable(&message.payload))
+        };
+        if written.and_then(|()| output.flush()).is_err() {
+            break;
+        }
+    }
     Ok(Exit::Done)
 }
 

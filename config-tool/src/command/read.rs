@@ -4,19 +4,21 @@ use dunlin_config_format::driver::Driver;
 use dunlin_config_format::message::ReadRequest;
 use serde_json::json;
 
-use super::{CommandError, Exit, LineArguments, Outcome, number};
+use super::node::{self, NodeArguments};
+use super::{CommandError, Exit, Outcome, number};
 use crate::device::{Measurement, ReadTask};
+use crate::remote::Remote;
 
 /// Measure a sensor now: one of the running configuration, or any chip by driver and pins
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    line: LineArguments,
+    node: NodeArguments,
     /// Identifier of a sensor of the running configuration
     #[arg(required_unless_present = "driver", conflicts_with = "driver")]
     sensor: Option<String>,
     /// Driver of a chip that no configuration names
-    #[arg(long)]
+    #[arg(long, conflicts_with = "broker")]
     driver: Option<String>,
     /// GPIO number of the data line, with --driver
     #[arg(long, value_name = "GPIO", default_value_t = 4, requires = "driver")]
@@ -43,8 +45,12 @@ fn address(text: &str) -> Result<u8, String> {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    if let (Some(mut remote), Some(sensor)) = (arguments.node.remote()?, &arguments.sensor) {
+        let measured = over_mqtt(&mut remote, sensor)?;
+        return Ok(tell(arguments, sensor, &measured));
+    }
     let driver = arguments.driver.as_deref().map(driver_named).transpose()?;
-    let (mut connection, _) = arguments.line.meet(None)?;
+    let (mut connection, _) = arguments.node.line.meet(None)?;
     let request = ReadRequest {
         sensor: arguments.sensor.as_deref(),
         driver: driver.map(Driver::number),
@@ -54,16 +60,49 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     };
     let measured = connection.run(&mut ReadTask::new(&request)?)?;
     let name = arguments.sensor.as_deref().or(arguments.driver.as_deref()).unwrap_or_default();
+    let exit = tell(arguments, name, &measured);
+    if let Some(driver) = driver.filter(|_| !arguments.json) {
+        print!("{}", snippet(arguments, driver));
+    }
+    Ok(exit)
+}
+
+fn tell(arguments: &Arguments, sensor: &str, measured: &[Measurement]) -> Exit {
     if arguments.json {
-        println!("{}", as_json(name, &measured));
+        println!("{}", as_json(sensor, measured));
     } else {
-        measured.iter().for_each(|item| println!("{}", line(name, item)));
-        if let Some(driver) = driver {
-            print!("{}", snippet(arguments, driver));
-        }
+        measured.iter().for_each(|item| println!("{}", line(sensor, item)));
     }
     let is_well = measured.iter().all(|item| item.name.is_some() && item.health == "ok");
-    Ok(if is_well { Exit::Done } else { Exit::Device })
+    if is_well { Exit::Done } else { Exit::Device }
+}
+
+/// Asks over MQTT: `{"sensor":…,"health":…,READING:…,"raw":{READING:…}}`, or an error.
+fn over_mqtt(remote: &mut Remote, sensor: &str) -> Result<Vec<Measurement>, CommandError> {
+    let text = remote.ask("read", sensor).map_err(|error| CommandError::new(Exit::Device, error))?;
+    let answer = node::answer(&text)?;
+    let value =
+        |value: Option<&serde_json::Value>| value.and_then(serde_json::Value::as_f64).map(|v| v as f32);
+    let health = answer.get("health").and_then(|health| health.as_str()).unwrap_or("unknown").to_owned();
+    let raw = answer.get("raw").and_then(|raw| raw.as_object());
+    let order = || Driver::ALL.iter().flat_map(|driver| driver.info().readings);
+    let mut measured: Vec<Measurement> = raw
+        .into_iter()
+        .flatten()
+        .map(|(name, raw)| Measurement {
+            health: health.clone(),
+            name: Some(name.clone()),
+            raw: value(Some(raw)),
+            filtered: value(answer.get(name)),
+            unit: order().find(|reading| reading.name == name).map(|reading| reading.unit.to_owned()),
+        })
+        .collect();
+    // As the driver has them; JSON has no order.
+    measured.sort_by_key(|item| order().position(|reading| Some(reading.name) == item.name.as_deref()));
+    if measured.is_empty() {
+        return Ok(vec![Measurement { health, name: None, raw: None, filtered: None, unit: None }]);
+    }
+    Ok(measured)
 }
 
 fn driver_named(name: &str) -> Result<Driver, CommandError> {
@@ -84,7 +123,7 @@ fn line(sensor: &str, item: &Measurement) -> String {
         Some(filtered) => format!("  filtered {filtered} {unit}"),
         None => "  filtered: dropped".to_owned(),
     };
-    format!("{name:<16} {raw} {unit}{filtered}")
+    format!("{name:<16} {raw} {unit}{filtered}").trim_end().to_owned()
 }
 
 fn as_json(sensor: &str, measured: &[Measurement]) -> serde_json::Value {

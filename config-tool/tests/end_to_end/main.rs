@@ -188,6 +188,34 @@ fn a_node_that_gets_another_name_takes_its_retained_messages_along() {
 }
 
 #[test]
+fn a_node_is_asked_over_mqtt() {
+    let broker = Mosquitto::start("ask");
+    let subscriber = broker.subscribe(&["-v", "-t", "#"]);
+    let mut bench = Bench::new("ask");
+    bench.write("node.toml", &tutorial());
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    subscriber.find(Duration::from_secs(10), |line| line.contains("confirmed")).expect("a confirmation");
+    let address = broker.address();
+    let at = ["--broker", address.as_str(), "--device", "esp8266"];
+    let read = bench.run(&[&["read", "lux-1"], &at[..]].concat());
+    assert!(read.status.success() && text(&read).starts_with("illuminance"), "{}", text(&read));
+    assert!(text(&read).contains(" lx"), "{}", text(&read));
+    let wrong = bench.run(&[&["read", "lux-2"], &at[..]].concat());
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong).contains("no such sensor; it has: lux-1"), "{}", text(&wrong));
+    let info = bench.run(&[&["info", "--json"], &at[..]].concat());
+    let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
+    assert_eq!((&info["device"], &info["facts"]["state"]), (&"esp8266".into(), &"confirmed".into()));
+    let nobody = bench.run(&["info", "--broker", &address, "--device", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(2));
+    assert!(text(&nobody).contains("is `nobody` its name"), "{}", text(&nobody));
+    let away = bench.run(&["info", "--broker", "127.0.0.1:1", "--device", "esp8266"]);
+    assert!(away.status.code() == Some(2) && text(&away).contains("is it there"), "{}", text(&away));
+    let half = bench.run(&["info", "--broker", &address]);
+    assert!(half.status.code() == Some(64) && text(&half).contains("--device"), "{}", text(&half));
+}
+
+#[test]
 fn a_simulation_that_watches_its_file_follows_every_good_save() {
     let broker = Mosquitto::start("watch");
     let subscriber = broker.subscribe(&["-v", "-t", "+"]);

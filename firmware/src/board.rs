@@ -1,0 +1,89 @@
+//! The chip as the agent's platform.
+
+use dunlin_agent::platform::{Parts, Platform, RETAINED_WORDS, ResetCause, System};
+
+use crate::entropy::Entropy;
+use crate::flash::Flash;
+use crate::i2c::Masters;
+use crate::rtc::Start;
+use crate::uart::{Reader, Writer};
+use crate::{efuse, rtc, stack, watchdog};
+
+/// Everything that the agent gets of the chip.
+#[derive(Debug)]
+pub struct Board {
+    /// The flash chip.
+    pub flash: Flash,
+    /// Bytes from the host.
+    pub reader: Reader,
+    /// Bytes to the host.
+    pub writer: Writer,
+    /// The I2C masters.
+    pub i2c: Masters,
+    /// Entropy, reset and retained memory.
+    pub system: Chip,
+}
+
+impl Platform for Board {
+    type Flash = Flash;
+    type SerialReader = Reader;
+    type SerialWriter = Writer;
+    type I2c = Masters;
+    type System = Chip;
+
+    fn split(self) -> Parts<Self> {
+        Parts {
+            flash: self.flash,
+            serial_reader: self.reader,
+            serial_writer: self.writer,
+            i2c: self.i2c,
+            system: self.system,
+        }
+    }
+}
+
+/// What is left of the chip: small things that are asked one call at a time.
+#[derive(Clone, Debug)]
+pub struct Chip {
+    cause: ResetCause,
+    words: [u32; RETAINED_WORDS],
+    entropy: Entropy,
+}
+
+impl Chip {
+    /// Returns the chip of this start.
+    pub fn new(start: &Start, entropy: Entropy) -> Self {
+        Chip { cause: start.cause, words: start.words, entropy }
+    }
+}
+
+impl System for Chip {
+    fn reset_cause(&self) -> ResetCause {
+        self.cause
+    }
+
+    fn chip_id(&self) -> u32 {
+        efuse::chip_id()
+    }
+
+    fn entropy(&mut self) -> u64 {
+        self.entropy.draw()
+    }
+
+    fn retained(&self) -> [u32; RETAINED_WORDS] {
+        self.words
+    }
+
+    fn retain(&mut self, words: [u32; RETAINED_WORDS]) {
+        self.words = words;
+        rtc::retain(&words);
+    }
+
+    fn feed_watchdog(&mut self) {
+        watchdog::feed();
+    }
+
+    fn stack(&self) -> Option<(u32, u32)> {
+        stack::usage()
+    }
+}

@@ -1,0 +1,198 @@
+//! Why the chip started, and the memory of the real-time clock, which outlives a reset but not a power cut.
+//!
+//! Of that memory the 512 bytes from 0x6000_1200 are the user's; the vendor's radio code has what is before.
+
+use dunlin_agent::platform::{RETAINED_WORDS, ResetCause};
+
+use crate::mmio::{Register, Registers};
+
+const CTRL: Register = Register::new(0x6000_0700);
+const REASON: Register = Register::new(0x6000_0714);
+const MEMORY: Registers<128> = Registers::new(0x6000_1200);
+
+/// Resets the chip.
+const CTRL_RESET: u32 = 1 << 31;
+
+/// Marks the memory as written by this layout.
+const MAGIC: u32 = u32::from_le_bytes(*b"DNR1");
+const MAGIC_WORD: u32 = 0;
+/// Magic, what ended the last run, three words of where, agent's words; inverted sum of all of them.
+const END_WORD: u32 = 1;
+const PLACE_WORD: u32 = 2;
+const AGENT_WORD: u32 = 5;
+const SUM_WORD: u32 = AGENT_WORD + RETAINED_WORDS as u32;
+/// A word that changes at every start and is worth keeping, for [`entropy`](crate::entropy). Outside of the sum.
+const SEED_WORD: u32 = SUM_WORD + 1;
+
+/// What ended a run, where the program knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing is known.
+    Unknown,
+    /// The agent asked for a restart.
+    Requested,
+    /// A panic: address and length of the source file's name, and the line.
+    Panic {
+        /// Address of the file's name in the image that ran.
+        file: u32,
+        /// Length of the name in bytes.
+        len: u32,
+        /// Line, counted from 1.
+        line: u32,
+    },
+    /// An exception of the processor.
+    Exception {
+        /// EXCCAUSE.
+        cause: u32,
+        /// EPC1: the instruction.
+        at: u32,
+        /// EXCVADDR: the address that it used.
+        address: u32,
+    },
+    /// The first stage of the watchdog was over; where the processor was.
+    Hang {
+        /// EPC1.
+        at: u32,
+    },
+}
+
+impl End {
+    fn to_words(self) -> [u32; 4] {
+        match self {
+            End::Unknown => [0; 4],
+            End::Requested => [1, 0, 0, 0],
+            End::Panic { file, len, line } => [2, file, len, line],
+            End::Exception { cause, at, address } => [3, cause, at, address],
+            End::Hang { at } => [4, at, 0, 0],
+        }
+    }
+
+    fn from_words(words: [u32; 4]) -> Self {
+        match words {
+            [1, ..] => End::Requested,
+            [2, file, len, line] => End::Panic { file, len, line },
+            [3, cause, at, address] => End::Exception { cause, at, address },
+            [4, at, ..] => End::Hang { at },
+            _ => End::Unknown,
+        }
+    }
+}
+
+/// The start before this one and this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Why the chip started.
+    pub cause: ResetCause,
+    /// What ended the run before.
+    pub end: End,
+    /// The agent's words from before.
+    pub words: [u32; RETAINED_WORDS],
+}
+
+/// Reads why the chip started, and forgets what ended the run before. To be called once, early.
+pub fn begin() -> Start {
+    let reason = REASON.read() & 0xf;
+    let is_valid = reason != POWER_ON && MEMORY.at(MAGIC_WORD).read() == MAGIC && sum() == stored_sum();
+    let (end, words) = if is_valid {
+        let end = core::array::from_fn(|index| MEMORY.at(END_WORD + index as u32).read());
+        (End::from_words(end), core::array::from_fn(|index| MEMORY.at(AGENT_WORD + index as u32).read()))
+    } else {
+        (End::Unknown, [0; RETAINED_WORDS])
+    };
+    MEMORY.at(MAGIC_WORD).write(MAGIC);
+    note(End::Unknown);
+    retain(&words);
+    Start { cause: cause(reason, end), end, words }
+}
+
+/// Reset reason of the chip: power came up.
+const POWER_ON: u32 = 1;
+
+/// Tells the agent's causes from the chip's reason (ROM function `rtc_get_reset_reason`) and what is known of the end.
+fn cause(reason: u32, end: End) -> ResetCause {
+    match (reason, end) {
+        (POWER_ON, _) => ResetCause::PowerOn,
+        (_, End::Panic { .. } | End::Exception { .. }) => ResetCause::Panic,
+        (4, _) => ResetCause::Watchdog,
+        (3, _) => ResetCause::Software,
+        // External reset, and the wake from a deep sleep that this firmware never begins.
+        _ => ResetCause::External,
+    }
+}
+
+/// Notes how this run ends, for the next start.
+pub fn note(end: End) {
+    let [kind, first, second, third] = end.to_words();
+    MEMORY.at(END_WORD).write(kind);
+    MEMORY.at(PLACE_WORD).write(first);
+    MEMORY.at(PLACE_WORD + 1).write(second);
+    MEMORY.at(PLACE_WORD + 2).write(third);
+    MEMORY.at(SUM_WORD).write(sum());
+}
+
+/// Notes where the processor was when the first stage of the watchdog was over. The agent feeding it later makes this
+/// meaningless, and the chip's reason then is not the watchdog.
+pub fn note_hang(at: u32) {
+    note(End::Hang { at });
+}
+
+/// Keeps the agent's words.
+pub fn retain(words: &[u32; RETAINED_WORDS]) {
+    for (index, word) in (AGENT_WORD..).zip(words) {
+        MEMORY.at(index).write(*word);
+    }
+    MEMORY.at(SUM_WORD).write(sum());
+}
+
+/// Returns the word that outlives a reset, and replaces it.
+pub fn exchange_seed(seed: u32) -> u32 {
+    let old = MEMORY.at(SEED_WORD).read();
+    MEMORY.at(SEED_WORD).write(seed);
+    old
+}
+
+fn sum() -> u32 {
+    !(MAGIC_WORD..SUM_WORD).fold(0u32, |sum, index| sum.rotate_left(5).wrapping_add(MEMORY.at(index).read()))
+}
+
+fn stored_sum() -> u32 {
+    MEMORY.at(SUM_WORD).read()
+}
+
+/// Resets the chip.
+pub fn reset() -> ! {
+    CTRL.set(CTRL_RESET);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_survives_its_words() {
+        for end in [
+            End::Unknown,
+            End::Requested,
+            End::Panic { file: 0x3ffe_8123, len: 20, line: 42 },
+            End::Exception { cause: 28, at: 0x4021_0000, address: 8 },
+            End::Hang { at: 0x4021_1234 },
+        ] {
+            assert_eq!(End::from_words(end.to_words()), end);
+        }
+    }
+
+    #[test]
+    fn power_on_is_never_evidence_and_a_panic_always_is() {
+        let panic = End::Panic { file: 1, len: 1, line: 1 };
+        assert_eq!(cause(1, panic), ResetCause::PowerOn);
+        assert_eq!(cause(3, panic), ResetCause::Panic);
+        assert_eq!(cause(2, End::Unknown), ResetCause::External);
+        assert_eq!(cause(3, End::Requested), ResetCause::Software);
+        assert_eq!(cause(4, End::Hang { at: 1 }), ResetCause::Watchdog);
+        // Stage one was noted, the agent fed it, and somebody pressed the button.
+        assert_eq!(cause(2, End::Hang { at: 1 }), ResetCause::External);
+    }
+}

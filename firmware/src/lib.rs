@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod efuse;
 pub mod entropy;
 pub mod executor;
+pub mod fault;
 pub mod flash;
 pub mod gpio;
 pub mod i2c;

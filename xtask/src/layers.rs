@@ -8,6 +8,7 @@ use crate::routine::root;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("config-format", &[]),
     ("agent", &["dunlin-config-format"]),
+    ("firmware", &["dunlin-agent", "dunlin-config-format"]),
     ("twin", &["dunlin-agent", "dunlin-config-format"]),
     ("config-tool", &["dunlin-twin", "dunlin-config-format"]),
     ("xtask", &["dunlin-config-format"]),

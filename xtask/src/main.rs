@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod firmware;
 mod layers;
 mod mutants;
 mod packages;
@@ -26,6 +27,11 @@ const ROUTINES: &[Routine] = &[
         help: "30 million power cuts; `--replay STRING` repeats one, `--mutants` seeds faults",
         run: torture::torture,
     },
+    Routine {
+        name: "firmware",
+        help: "the image for the ESP8266: target/firmware/dunlin.bin",
+        run: firmware::firmware,
+    },
     Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },
     Routine { name: "spec", help: "the documents of flash and USB against the code", run: spec::spec },
     Routine { name: "layers", help: "which crate may name which", run: layers::layers },
@@ -37,6 +43,9 @@ const ROUTINES: &[Routine] = &[
 ];
 
 fn main() -> ExitCode {
+    if let Some(code) = firmware::compile::as_compiler() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, rest)) = arguments.split_first() else {
         help();

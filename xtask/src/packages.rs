@@ -32,6 +32,14 @@ pub(crate) const LX106: &[Need] = &[
     ("/usr/bin/xtensa-lx106-elf-as", "binutils-xtensa-lx106"),
 ];
 
+/// What the image is built with, unless a nightly with `rust-src` is there.
+pub(crate) const FIRMWARE: &[Need] = &[
+    ("/usr/bin/rustc", "rustc-web"),
+    ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src"),
+    ("/usr/bin/xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"),
+    ("/usr/bin/xtensa-lx106-elf-as", "binutils-xtensa-lx106"),
+];
+
 /// Makes sure that every need is met.
 ///
 /// Installs what is missing as root on Debian; otherwise says exactly what to install.

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use crate::routine::run;
-use crate::{layers, packages, targets};
+use crate::routine::{root, run};
+use crate::{firmware, layers, packages, targets};
 
 /// A step: its name and what it does.
 type Step = (&'static str, fn() -> Result<(), String>);
@@ -14,7 +14,10 @@ const STEPS: &[Step] = &[
         packages::ensure(packages::TESTS)?;
         packages::ensure(packages::LX106)
     }),
-    ("format", || run(cargo("fmt").arg("--check"))),
+    ("format", || {
+        run(cargo("fmt").args(["--all", "--check"]))?;
+        run(in_firmware("fmt").arg("--check"))
+    }),
     ("layers", || layers::layers(&[])),
     ("clippy", || {
         run(cargo("clippy").args(["--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -28,6 +31,11 @@ const STEPS: &[Step] = &[
         ]))
     }),
     ("targets", || targets::targets(&[])),
+    ("drivers", || {
+        run(in_firmware("clippy").args(["--lib", "--tests", "--", "-D", "warnings"]))?;
+        run(in_firmware("test").arg("--quiet"))
+    }),
+    ("firmware", || firmware::firmware(&[])),
 ];
 
 /// Runs every step and prints how long each took.
@@ -50,5 +58,13 @@ pub(crate) fn test(_: &[String]) -> Result<(), String> {
 fn cargo(verb: &str) -> Command {
     let mut command = Command::new("cargo");
     command.args([verb, "--quiet"]);
+    command
+}
+
+/// Returns cargo's `verb` for the firmware, which is a workspace of its own.
+fn in_firmware(verb: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.arg(verb).arg("--manifest-path").arg(root().join("firmware/Cargo.toml"));
+    command.env("CARGO_TARGET_DIR", root().join("target/drivers"));
     command
 }

@@ -1,0 +1,27 @@
+/* Numbers that the assembler files share: bits of the LX106's special registers, addresses of the chip and its ROM. */
+
+#define PS_EXCM                 0x10
+#define PS_UM                   0x20
+
+#define EXCCAUSE_LOAD_STORE     3
+#define EXCCAUSE_INTERRUPT      4
+
+/* Kept in step with `stack::PAINT`. */
+#define STACK_PAINT             0x5a5aa5a5
+
+/* The PLL behind the chip's internal bus, for a crystal of 26 MHz. */
+#define PLL_BLOCK               103
+#define PLL_HOST                4
+#define PLL_REGISTER_1_26_MHZ   0x88
+#define PLL_REGISTER_2_26_MHZ   0x91
+
+/* Functions of the mask ROM (eagle.rom.addr.v6.ld of the vendor's SDK). */
+#define ROM_I2C_WRITE_REGISTER  0x400072d8
+#define ROM_CACHE_READ_ENABLE   0x40004678
+
+/* RTC control; bit 31 resets the chip. */
+#define RTC_CTRL                0x60000700
+
+/* What a fatal exception leaves in the memory of the real-time clock; `fault.rs` reads it. */
+#define FAULT_RECORD            0x60001300
+#define FAULT_MAGIC             0x31465044

@@ -1,0 +1,150 @@
+//! From Rust to assembly text.
+//!
+//! LLVM 22 knows the LX106, but the object files that it writes are wrong (see [`literals`](super::literals)), so that no
+//! step may write one: the target's description says that objects are bitcode, and the linker that the compiler calls does
+//! nothing. The program, with every crate in it by fat LTO, becomes assembly text; `compiler_builtins`, which takes no part in
+//! LTO, becomes assembly text of its own. Cargo can't be told that for single crates; this program, called in the
+//! compiler's stead, adds it to what these two emit.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::routine::{root, run};
+
+/// Names the folder for assembly text; where it is set, this program was called in the compiler's stead.
+const WRAPPER: &str = "DUNLIN_ASSEMBLY_FOLDER";
+/// The crates of which assembly text is wanted.
+const PROGRAM: &str = "dunlin";
+const BUILTINS: &str = "compiler_builtins";
+/// Debian's compiler, the library's source beside it.
+const DEBIAN: &str = "/usr/bin/rustc";
+
+/// Compiles the firmware; returns the files of assembly text in `folder`.
+pub(crate) fn compile(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let compiler = compiler()?;
+    let firmware = root().join("firmware");
+    let wrapper = env::current_exe().map_err(|error| error.to_string())?;
+    let mut cargo = Command::new("cargo");
+    cargo.env("RUSTC", &compiler).env("RUSTC_BOOTSTRAP", "1");
+    cargo.env("RUSTC_WRAPPER", wrapper).env(WRAPPER, folder);
+    cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags(&compiler)?);
+    cargo.args(["build", "--quiet", "--release", "--locked", "--features", "image", "--manifest-path"]);
+    cargo.arg(firmware.join("Cargo.toml"));
+    cargo.args([
+        "-Zbuild-std=core",
+        "-Zbuild-std-features=compiler-builtins-mem",
+        "-Zjson-target-spec",
+        "--target",
+    ]);
+    cargo.arg(firmware.join("xtensa-lx106-none-elf.json"));
+    cargo.arg("--target-dir").arg(folder.join("cargo"));
+    run(&mut cargo)?;
+    Ok(vec![folder.join(text_of(PROGRAM)), folder.join(text_of(BUILTINS))])
+}
+
+/// Returns a compiler whose library's source is there: Debian's, or a nightly with `rust-src`.
+pub(crate) fn compiler() -> Result<PathBuf, String> {
+    let nightly = Command::new("rustup")
+        .args(["which", "rustc", "--toolchain", "nightly"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    [Some(PathBuf::from(DEBIAN)), nightly]
+        .into_iter()
+        .flatten()
+        .find(|compiler| library_of(compiler).is_ok_and(|library| library.join("core/Cargo.toml").exists()))
+        .ok_or_else(|| {
+            "no compiler with its library's source: install Debian's `rustc-web` and `rust-web-src`, or \
+             `rustup toolchain install nightly --component rust-src`"
+                .to_owned()
+        })
+}
+
+/// Returns the folder of the library's source.
+fn library_of(compiler: &Path) -> Result<PathBuf, String> {
+    let output = Command::new(compiler)
+        .args(["--print", "sysroot"])
+        .output()
+        .map_err(|error| format!("{}: {error}", compiler.display()))?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    Ok(sysroot.join("lib/rustlib/src/rust/library"))
+}
+
+/// Returns the compiler's flags: nothing is linked (`true` is a program that does nothing), and the names of source files,
+/// which panics keep, say nothing of where the build ran.
+fn flags(compiler: &Path) -> Result<OsString, String> {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .ok_or("neither CARGO_HOME nor HOME is set")?;
+    let mut flags = OsString::from("-Dwarnings\x1f-Clinker=true");
+    let mut remap = |from: &Path, to: &str| {
+        flags.push("\x1f--remap-path-prefix=");
+        flags.push(from);
+        flags.push(format!("={to}"));
+    };
+    let registry = cargo_home.join("registry/src");
+    for entry in fs::read_dir(&registry).map_err(|error| format!("{}: {error}", registry.display()))? {
+        remap(&entry.map_err(|error| error.to_string())?.path(), "");
+    }
+    remap(&library_of(compiler)?, "library");
+    remap(&root().join("firmware"), "firmware");
+    remap(&root(), "");
+    Ok(flags)
+}
+
+fn text_of(name: &str) -> String {
+    format!("{name}.s")
+}
+
+/// Does the compiler's work in its stead, if this program was called for that.
+pub(crate) fn as_compiler() -> Option<ExitCode> {
+    let folder = PathBuf::from(env::var_os(WRAPPER)?);
+    let mut arguments = env::args_os().skip(1);
+    let compiler = arguments.next()?;
+    let arguments: Vec<OsString> = arguments.collect();
+    let arguments = match crate_of(&arguments) {
+        Some(name) if name == PROGRAM || name == BUILTINS => {
+            let text = folder.join(text_of(&name));
+            arguments.into_iter().map(|argument| emit(argument, &text)).collect()
+        }
+        _ => arguments,
+    };
+    match Command::new(&compiler).args(&arguments).status() {
+        Ok(status) => Some(ExitCode::from(u8::from(!status.success()))),
+        Err(error) => {
+            eprintln!("{}: {error}", compiler.display());
+            Some(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn crate_of(arguments: &[OsString]) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == "--crate-name")?;
+    arguments.get(at + 1)?.to_str().map(str::to_owned)
+}
+
+/// Returns `argument`; where it says what to emit, with assembly text at `text` besides.
+fn emit(argument: OsString, text: &Path) -> OsString {
+    let Some(kinds) = argument.to_str().and_then(|argument| argument.strip_prefix("--emit=")) else {
+        return argument;
+    };
+    let mut emit = OsString::from(format!("--emit={kinds},asm="));
+    emit.push(text);
+    emit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assembly_text_is_emitted_besides() {
+        assert_eq!(emit("--emit=dep-info,link".into(), Path::new("x.s")), "--emit=dep-info,link,asm=x.s");
+        assert_eq!(emit("-Copt-level=s".into(), Path::new("x.s")), "-Copt-level=s");
+    }
+}

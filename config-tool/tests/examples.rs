@@ -73,6 +73,25 @@ fn the_scenario_of_failures_is_told_on_the_health_topic() {
 }
 
 #[test]
+fn a_day_has_as_many_samples_as_messages_and_every_message_arrives() {
+    let output = Command::new(env!("CARGO_BIN_EXE_dunlin"))
+        .args(["simulate", "tutorial.toml", "--virtual", "--duration", "1d"])
+        .current_dir(folder())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    // A reading every 2 s, statistics every minute, and status, birth twice, health.
+    let messages = 43_200 + 1_439 + 4;
+    for line in [
+        "samples         43200 read",
+        &format!("messages        {messages} at"),
+        &format!("deliveries      {messages} to"),
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
 fn equal_seeds_give_equal_files() {
     let run = |seed: &str| {
         let folder =

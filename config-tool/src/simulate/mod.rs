@@ -16,6 +16,7 @@ use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::native::simulation::{Incident, Simulation};
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
+use dunlin_twin::world::network::upstream::ConnectionNumber;
 use dunlin_twin::world::scenario::Scenario;
 use dunlin_twin::world::trace::{Happening, Trace};
 use embassy_time::{Duration, Instant};
@@ -65,6 +66,8 @@ pub struct Story {
     pub trace: Trace,
     /// Messages of the node that reached the broker, and bytes of their payloads.
     pub messages: u64,
+    /// Messages that the broker sent to subscribers.
+    pub deliveries: u64,
 }
 
 /// A simulated board.
@@ -136,7 +139,7 @@ impl Run {
 impl Story {
     fn take(&mut self, at: Instant, activity: &Activity<'_>) {
         match activity {
-            Activity::Connected { client, .. } => {
+            Activity::Connected { client, .. } if *client != SUBSCRIBER => {
                 self.trace.add(at, Happening::Session { begins: true });
                 self.lines.push(Line::note(at, format!("`{client}` connected to the broker")));
             }
@@ -151,6 +154,7 @@ impl Story {
                 record::readings(&mut self.trace, at, topic, payload);
                 self.lines.push(Line::message(at, topic, payload));
             }
+            Activity::Delivered { topic, .. } if !topic.contains("/request/") => self.deliveries += 1,
             Activity::Refused { reason, .. } => {
                 self.lines.push(Line::note(at, format!("the broker refused the session: 0x{reason:02x}")));
             }
@@ -160,6 +164,21 @@ impl Story {
             _ => {}
         }
     }
+}
+
+/// Client identifier of the subscriber in a virtual world.
+const SUBSCRIBER: &str = "s";
+/// CONNECT of MQTT 3.1.1 with this identifier, clean session, no keep alive (sections 3.1.2 and 3.1.3).
+const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01s";
+/// SUBSCRIBE to everything at QoS 0 (section 3.8).
+const SUBSCRIBE: &[u8] = b"\x82\x06\x00\x01\x00\x01#\x00";
+
+/// Subscribes to everything, so that a message counts when it arrives at somebody.
+fn subscribe(broker: &mut Broker, now: Instant) -> ConnectionNumber {
+    let Some(connection) = broker.open(now) else { return ConnectionNumber::MAX };
+    broker.receive(now, connection, CONNECT);
+    broker.receive(now, connection, SUBSCRIBE);
+    connection
 }
 
 /// Runs on the virtual clock for `duration`, with the world's broker.
@@ -173,8 +192,11 @@ pub fn virtually(
     mut show: impl FnMut(&mut Story),
 ) -> Result<(), String> {
     let end = run.clock.now() + duration;
+    let subscriber = subscribe(broker, run.clock.now());
     loop {
         run.simulation.step(broker).map_err(|error| error.to_string())?;
+        let len = broker.output(subscriber).len();
+        broker.consume_output(subscriber, len);
         run.collect();
         show(&mut run.story.borrow_mut());
         let next = [run.simulation.next_event(), broker.next_event()].into_iter().flatten().min();

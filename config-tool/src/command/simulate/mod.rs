@@ -301,13 +301,19 @@ fn finish(arguments: &Arguments, node: &Run, flash: &NorFlash) -> Result<(), Com
         write(path, &node.simulation.lan().link().take_capture())?;
     }
     let (counts, flash) = (story.trace.counts(), flash.counts());
-    let mut transactions = 0;
-    node.simulation.hardware().wiring.for_each_bus(|_, bus| transactions += bus.counters().transactions);
+    let (mut transactions, mut samples) = (0, 0);
+    node.simulation.hardware().wiring.for_each_bus(|_, bus| {
+        transactions += bus.counters().transactions;
+        samples += bus.samples();
+    });
     println!();
     println!("simulated       {:.1} s", node.clock.now().as_millis() as f64 / 1000.0);
-    println!("messages        {} ({} bytes)", counts.messages, counts.payload_bytes);
+    println!("samples         {samples} read over I2C, in {transactions} transactions");
+    println!("messages        {} at the broker ({} bytes)", counts.messages, counts.payload_bytes);
+    if story.deliveries > 0 {
+        println!("deliveries      {} to subscribers", story.deliveries);
+    }
     println!("sessions        {}", counts.sessions);
-    println!("I2C             {transactions} transactions");
     println!("faults          {}", counts.faults);
     println!(
         "flash           {} erases, {} programs, {} misuses",

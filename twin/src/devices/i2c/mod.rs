@@ -71,6 +71,11 @@ pub trait I2cDevice {
     /// A STOP was sent. Also called for a device that is not selected.
     fn stop(&mut self, now: Instant);
 
+    /// Returns how many whole measurements a master has read from the device so far.
+    fn samples(&self) -> u64 {
+        0
+    }
+
     /// Returns how long the device holds the clock line low after the byte (or address) that ended at `now`.
     fn stretch(&mut self, now: Instant) -> Duration {
         let _ = now;
@@ -172,6 +177,11 @@ impl I2cBus {
     /// Returns what happened on the bus so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Returns how many whole measurements were read from the devices so far.
+    pub fn samples(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.device.samples()).sum()
     }
 
     /// Keeps the last `capacity` transactions for [`take_log`](Self::take_log); 0 keeps none, which is the default.

@@ -55,6 +55,7 @@ pub struct Tsl2591 {
     addressed: bool,
     command_expected: bool,
     misuses: u64,
+    samples: u64,
 }
 
 impl Tsl2591 {
@@ -70,6 +71,7 @@ impl Tsl2591 {
             addressed: false,
             command_expected: false,
             misuses: 0,
+            samples: 0,
         }
     }
 
@@ -169,7 +171,11 @@ impl I2cDevice for Tsl2591 {
             return 0;
         }
         match self.advance_pointer() {
-            Some(register) => self.registers.read(register),
+            Some(register) => {
+                // The last of the four bytes of both channels.
+                self.samples += u64::from(register == address::C1DATAH);
+                self.registers.read(register)
+            }
             None => {
                 self.misuses += 1;
                 0
@@ -179,5 +185,9 @@ impl I2cDevice for Tsl2591 {
 
     fn stop(&mut self, now: Instant) {
         self.catch_up(now);
+    }
+
+    fn samples(&self) -> u64 {
+        self.samples
     }
 }

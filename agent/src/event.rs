@@ -68,6 +68,8 @@ pub enum Log {
     Unreachable(Reason),
     /// The session with the broker was lost.
     Lost,
+    /// The broker gave the session to another client with the same identifier.
+    TakenOver,
     /// The broker acknowledged nothing for a whole keep alive.
     Dead,
     /// The running configuration was confirmed.
@@ -112,6 +114,7 @@ impl Log {
                 text.str(reason.name());
             }
             Log::Lost => text.str("the broker closed the session"),
+            Log::TakenOver => text.str("another node uses this node's name: it has taken the session over"),
             Log::Dead => text.str("the link to the broker is dead"),
             Log::Confirmed { generation } => with_number("generation ", generation, " confirmed"),
             Log::AttemptFailed { generation, reason } => {

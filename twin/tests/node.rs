@@ -35,6 +35,20 @@ fn a_day_takes_no_time_and_loses_nothing() {
 }
 
 #[test]
+fn another_node_of_the_same_name_is_told_apart_from_a_lost_session() {
+    let mut world = World::new(&tutorial(2_000, QoS::AtMostOnce));
+    world.run_s(10);
+    assert_eq!(world.line("another node"), None);
+    // CONNECT of MQTT 3.1.1 with the node's identifier (section 3.1).
+    let now = world.clock.now();
+    let other = world.broker.open(now).unwrap();
+    world.broker.receive(now, other, b"\x10\x13\x00\x04MQTT\x04\x02\x00\x00\x00\x07esp8266");
+    world.run_s(600);
+    assert!(world.line("another node uses this node's name").is_some(), "{}", world.console());
+    assert!(world.count("test-topic") > 300 - 150 && world.broker.is_closed(other), "the node has come back");
+}
+
+#[test]
 fn equal_seeds_repeat_to_the_byte() {
     let run = |seed| {
         let mut scenario = Scenario::quiet(Environment::room(seed));

@@ -11,6 +11,7 @@ use embedded_io_async::{ErrorType, Read, Write};
 use minimq::{Connection, Error, PeerError, ReasonCode, Session};
 
 use super::Uplink;
+use super::farewell::Farewell;
 
 /// Time to get an address.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(20);
@@ -45,12 +46,14 @@ impl<'a> Uplink<'a> {
     pub(super) async fn open<'s, 'b, 't>(
         &self,
         session: &'s mut Session<'b>,
+        farewell: &'t Farewell,
         receive: &'t mut [u8],
         send: &'t mut [u8],
     ) -> Result<Connection<'s, 'b, Transport<'t>>, Reason>
     where
         'a: 't,
     {
+        farewell.reset();
         let address = self.resolve().await?;
         let mut socket = TcpSocket::new(self.network.stack(), receive, send);
         // Small messages must not wait for the acknowledgement of the one before (Nagle's algorithm, RFC 896).
@@ -61,7 +64,7 @@ impl<'a> Uplink<'a> {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return Err(Reason::BrokerUnreachable),
         }
-        match with_timeout(HANDSHAKE_TIMEOUT, session.connect(Transport(socket))).await {
+        match with_timeout(HANDSHAKE_TIMEOUT, session.connect(Transport { socket, farewell })).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(Error::Peer(PeerError::Rejected(code)))) => Err(refusal(code)),
             Ok(Err(_)) | Err(_) => Err(Reason::BrokerSilent),
@@ -83,16 +86,19 @@ impl<'a> Uplink<'a> {
 
 /// The TCP connection as the MQTT session sees it: a flush does not wait for the other end to acknowledge, because the stack
 /// sends what is written without being asked.
-pub(super) struct Transport<'t>(TcpSocket<'t>);
+pub(super) struct Transport<'t> {
+    socket: TcpSocket<'t>,
+    farewell: &'t Farewell,
+}
 
 impl Transport<'_> {
     /// Waits until the other end has acknowledged everything, and closes the connection.
     ///
     /// Dropping the future resets the connection.
     pub(super) async fn close(mut self) {
-        self.0.close();
+        self.socket.close();
         // Whatever happens to the rest: the connection is not used any more.
-        let _ = self.0.flush().await;
+        let _ = self.socket.flush().await;
     }
 }
 
@@ -102,13 +108,15 @@ impl ErrorType for Transport<'_> {
 
 impl Read for Transport<'_> {
     async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Self::Error> {
-        self.0.read(bytes).await
+        let len = self.socket.read(bytes).await?;
+        self.farewell.hear(bytes.get(..len).unwrap_or_default());
+        Ok(len)
     }
 }
 
 impl Write for Transport<'_> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
-        self.0.write(bytes).await
+        self.socket.write(bytes).await
     }
 
     async fn flush(&mut self) -> Result<(), Self::Error> {

@@ -4,6 +4,7 @@
 
 mod backoff;
 mod connect;
+mod farewell;
 pub(crate) mod messages;
 mod outbox;
 mod request;
@@ -22,6 +23,7 @@ use crate::network::Network;
 use crate::node::Shared;
 use backoff::Backoff;
 use dunlin_config_format::topic::Topics;
+use farewell::{Farewell, TAKEN_OVER};
 use session::End;
 
 /// Bytes of the TCP connection's receive and send buffers: two segments of the tether's 576-byte packets.
@@ -110,10 +112,11 @@ impl Uplink<'_> {
         let Ok(builder) = builder else { return };
         let mut session = minimq::Session::new(builder);
         let mut backoff = Backoff::new(seed);
+        let farewell = Farewell::new();
         while self.leaving.get() == Leaving::No {
             let mut refused = false;
             self.shared.promises.uplink.set(Instant::now() + connect::TIMEOUT);
-            match self.open(&mut session, tcp_receive, tcp_send).await {
+            match self.open(&mut session, &farewell, tcp_receive, tcp_send).await {
                 Ok(mut connection) => {
                     let established = Instant::now();
                     self.count(&self.shared.counters.connections);
@@ -125,6 +128,11 @@ impl Uplink<'_> {
                         End::Dead => {
                             self.count(&self.shared.counters.dead_links);
                             self.shared.events.log(Log::Dead);
+                        }
+                        End::Lost if farewell.reason() == Some(TAKEN_OVER) => {
+                            // Two nodes with one name would throw each other out without end.
+                            refused = true;
+                            self.shared.events.log(Log::TakenOver);
                         }
                         End::Lost => self.shared.events.log(Log::Lost),
                     }

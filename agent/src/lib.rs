@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod sensor;
 pub mod store;
 pub mod supervisor;
+pub mod tether;
 pub mod text;
 pub mod uplink;
 pub mod usb;

@@ -17,6 +17,7 @@ use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
 use crate::store::{Loaded, Store};
 use crate::supervisor::{self, Board};
+use crate::tether::Tether;
 use crate::uplink::{self, Leaving, Uplink};
 use crate::usb;
 use dunlin_config_format::topic::Topics;
@@ -50,11 +51,18 @@ impl Memory {
 
 /// Runs a node: serves the host, runs the stored configuration, watches over it.
 ///
+/// `tether` is where the network goes over the host's serial line, and none where it does not.
+///
 /// The board polls the future beside the [`Runner`](crate::network::Runner) of `network`, each with a waker of its own.
 ///
 /// # Cancellation Safety
 /// Dropping the future is a power cut: what is stored stays, what is in memory is lost.
-pub async fn run<P: Platform>(board: P, network: Network<'_>, memory: &mut Memory) -> Exit {
+pub async fn run<P: Platform>(
+    board: P,
+    network: Network<'_>,
+    tether: Option<&Tether>,
+    memory: &mut Memory,
+) -> Exit {
     let Parts { flash, serial_reader, serial_writer, i2c, mut system } = board.split();
     let boot = Boot {
         id: system.entropy() as u32,
@@ -70,7 +78,7 @@ pub async fn run<P: Platform>(board: P, network: Network<'_>, memory: &mut Memor
     };
     node.shared.events.log(Log::Booted);
     let mut door = HostDoor::new(&node);
-    let host = usb::serve(serial_reader, serial_writer, &mut door);
+    let host = usb::serve(serial_reader, serial_writer, &mut door, tether);
     match select(host, configurations(&node, network, memory)).await {
         Either::First(never) => never,
         Either::Second(exit) => exit,

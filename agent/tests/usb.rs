@@ -261,7 +261,7 @@ impl Bench {
         let (ends, mut node) = (line.clone(), Scripted(board.clone()));
         let server = Box::pin(async move {
             let reader = ends.clone();
-            serve(reader, ends, &mut node).await;
+            serve(reader, ends, &mut node, None).await;
         });
         Bench { line, board, server, number: 0 }
     }

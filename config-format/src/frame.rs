@@ -41,7 +41,7 @@ pub mod channel {
     pub const CONTROL: u8 = 0;
     /// What the node tells unasked while a monitor is on; payloads are CBOR maps with numbered keys.
     pub const LOG: u8 = 1;
-    /// Fragments of network packets: reserved for the tether.
+    /// The node's network packets in fragments; see [`packet`](crate::packet).
     pub const PACKETS: u8 = 2;
 }
 

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod image;
 pub mod limits;
 pub mod message;
+pub mod packet;
 pub mod reason;
 pub mod slot;
 pub mod topic;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use dunlin_config_format::frame::{MAX_CHANNEL, MAX_FRAME, MAX_PAYLOAD};
 use dunlin_config_format::message::{MAX_DATA, PROTOCOL_MAJOR, PROTOCOL_MINOR};
+use dunlin_config_format::packet::{CARRIER_HOLDS_MS, HOST_ADDRESS, MAX_FRAGMENT, MTU, NODE_ADDRESS};
 
 const DOCUMENT: &str = include_str!("../../usb-protocol.md");
 const VECTORS: &str = include_str!("vectors/usb-frames.txt");
@@ -176,6 +177,10 @@ fn every_frame_is_a_vector_and_every_vector_is_shown() {
     assert_eq!(frames(DOCUMENT), frames(VECTORS));
 }
 
+fn hardware(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 #[test]
 fn limits_and_version_are_the_code_s() {
     for words in [
@@ -184,6 +189,10 @@ fn limits_and_version_are_the_code_s() {
         format!("| channel | 1 | 0 to {MAX_CHANNEL}; see below |"),
         format!("is at most {MAX_FRAME} bytes on the line"),
         format!("1 to {MAX_DATA} bytes."),
+        format!("at most {MTU}\nbytes long"),
+        format!("then 1 to {MAX_FRAGMENT} bytes of the packet"),
+        format!("until {}.{} s after", CARRIER_HOLDS_MS / 1000, CARRIER_HOLDS_MS % 1000 / 100),
+        format!("the node's address is {} and the host's {}", hardware(NODE_ADDRESS), hardware(HOST_ADDRESS)),
     ] {
         assert!(DOCUMENT.contains(&words), "`{words}` is not in usb-protocol.md");
     }

@@ -9,12 +9,13 @@ use dunlin_config_format::message::{
     RestartRequest, RollbackReply, RollbackRequest, SecretReply, SecretRequest, Value, VerdictRequest, kind,
     monitor, outcome,
 };
-use embassy_futures::select::{Either3, select3};
+use embassy_futures::select::{Either4, select4};
 use embassy_time::{Duration, Instant, Timer};
 use embedded_io_async::{Read, Write};
 
 use super::transfer::Transfer;
 use super::{Begun, Event, Node, Refused};
+use crate::tether::Tether;
 
 /// DATA frames that a host may have under way. While one is taken (a page is programmed in about 1 ms, 12 bytes on the line)
 /// the next arrives into the FIFO; a third would gain nothing.
@@ -32,14 +33,19 @@ const READ_ERROR_REST: Duration = Duration::from_millis(10);
 /// Every kind of event that a monitor can switch on.
 const MONITORED: u8 = monitor::READINGS | monitor::HEALTH | monitor::LOG | monitor::SENT;
 
-/// Serves the line for ever.
+/// Serves the line for ever; with a `tether`, the packets channel too.
 ///
 /// A broken line (a serial driver that reports errors) is waited out; what was written then is lost, which the protocol
 /// allows for.
 ///
 /// # Cancellation Safety
 /// Dropping the future may leave a frame half sent, which the host's receiver drops, and ends the transfer under way.
-pub async fn serve<R: Read, W: Write, N: Node>(mut reader: R, writer: W, node: &mut N) -> ! {
+pub async fn serve<R: Read, W: Write, N: Node>(
+    mut reader: R,
+    writer: W,
+    node: &mut N,
+    tether: Option<&Tether>,
+) -> ! {
     let mut receiver = Receiver::new();
     let mut session = Session::new(writer);
     let mut buffer = [0; 64];
@@ -50,20 +56,35 @@ pub async fn serve<R: Read, W: Write, N: Node>(mut reader: R, writer: W, node: &
                 None => core::future::pending().await,
             }
         };
-        match select3(reader.read(&mut buffer), node.event(), proof).await {
-            Either3::First(Ok(count)) => {
+        let packets = async {
+            match tether {
+                Some(tether) => tether.wait().await,
+                None => core::future::pending().await,
+            }
+        };
+        // In the order of importance: a packet goes out when nothing else is to be done.
+        match select4(reader.read(&mut buffer), node.event(), proof, packets).await {
+            Either4::First(Ok(count)) => {
                 for byte in buffer.iter().take(count) {
                     if let Received::Frame(frame) = receiver.push(*byte) {
                         session.rate_deadline = None;
-                        session.answer(&frame, node).await;
+                        match tether.filter(|_| frame.channel == channel::PACKETS) {
+                            Some(tether) => tether.receive(&frame),
+                            None => session.answer(&frame, node).await,
+                        }
                     }
                 }
             }
-            Either3::First(Err(_)) => Timer::after(READ_ERROR_REST).await,
-            Either3::Second(event) => session.tell(&event).await,
-            Either3::Third(()) => {
+            Either4::First(Err(_)) => Timer::after(READ_ERROR_REST).await,
+            Either4::Second(event) => session.tell(&event).await,
+            Either4::Third(()) => {
                 session.rate_deadline = None;
                 node.set_rate(USUAL_RATE);
+            }
+            Either4::Fourth(()) => {
+                if let Some(fragment) = tether.and_then(Tether::take_fragment) {
+                    session.send(&fragment).await;
+                }
             }
         }
     }

@@ -41,7 +41,7 @@ pub use value::Value;
 pub const PROTOCOL_MAJOR: u8 = 1;
 
 /// Minor version of the protocol: grows with every added message or key.
-pub const PROTOCOL_MINOR: u8 = 0;
+pub const PROTOCOL_MINOR: u8 = 1;
 
 pub use crate::image::HASH_SIZE;
 

@@ -67,7 +67,7 @@ impl Bench {
         self.boots += 1;
         let mut board = Board::start(self.chip.clone(), 1000 + self.boots, self.line.clone());
         let (reader, writer) = self.line.board();
-        self.server = Some(Box::pin(async move { serve(reader, writer, &mut board).await }));
+        self.server = Some(Box::pin(async move { serve(reader, writer, &mut board, None).await }));
     }
 
     /// Resets the board: what was under way is gone, and the boot ROM prints.

@@ -9,7 +9,10 @@ use std::net::SocketAddrV4;
 use std::rc::Rc;
 
 use dunlin_agent::platform::ResetCause;
+use dunlin_agent::tether::Tether;
 use dunlin_agent::{Exit, Memory, network, run};
+use dunlin_config_format::packet::NODE_ADDRESS;
+use embassy_net_driver::Driver;
 use embassy_time::{Duration, Instant};
 use rand_core::SeedableRng;
 use rand_pcg::Pcg32;
@@ -62,10 +65,19 @@ pub struct Simulation {
     /// Where the broker is; none for everywhere.
     broker_address: Option<SocketAddrV4>,
     host: Host,
+    is_tethered: bool,
 }
 
 /// What is at the other end of the serial line: takes the bytes that have arrived, and puts bytes on the line.
 type Host = Box<dyn FnMut(Instant, &SerialLine)>;
+
+/// Runs the agent on a board whose network goes over `device`.
+async fn live(board: Hardware, device: impl Driver, tether: Option<&Tether>) -> Exit {
+    let mut resources = Box::new(network::Resources::new());
+    let mut memory = Box::new(Memory::new());
+    let (network, mut runner) = network::new(device, &mut resources, board.entropy());
+    first_of(run(NativeBoard(board), network, tether, &mut memory), runner.run()).await
+}
 
 /// What a scenario does to the broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,9 +100,7 @@ impl Simulation {
         let random = Pcg32::seed_from_u64(scenario.seed);
         let chip_id = 0x00d0_0000 | (scenario.seed as u32 & 0xffff);
         let hardware = Hardware::new(clock.clone(), flash, wiring, SerialLine::new(), chip_id, random);
-        // Locally administered, as the gateway's (IEEE 802, section 8.4).
-        let address = [0x02, 0x44, 0x4e, 0x4c, 0x00, 0x01];
-        let (port, lan) = Lan::new(clock, GatewaySettings::default(), address, scenario.seed);
+        let (port, lan) = Lan::new(clock, GatewaySettings::default(), NODE_ADDRESS, scenario.seed);
         Simulation {
             hardware,
             lan,
@@ -104,12 +114,19 @@ impl Simulation {
             broker: BrokerFault::default(),
             broker_address: None,
             host: Box::new(|now, line| line.host_read(now, &mut Vec::new())),
+            is_tethered: false,
         }
     }
 
     /// Puts the upstream at one address: at every other one there is nobody.
     pub fn serve_only(&mut self, address: SocketAddrV4) {
         self.broker_address = Some(address);
+    }
+
+    /// Puts the board's network on its serial line, for a host that carries it, from the next start on. The simulation's own
+    /// network has no node then.
+    pub fn tether(&mut self) {
+        self.is_tethered = true;
     }
 
     /// Connects a host to the serial line. Until then what the board says is lost.
@@ -218,12 +235,14 @@ impl Simulation {
         self.hardware.line.restart_board(now);
         self.incidents.push(Incident::Started(cause));
         let (board, port, exit) = (self.hardware.clone(), self.port.clone(), Rc::clone(&self.exit));
+        let is_tethered = self.is_tethered;
         self.executor.spawn(async move {
-            let mut resources = Box::new(network::Resources::new());
-            let mut memory = Box::new(Memory::new());
-            let seed = board.entropy();
-            let (network, mut runner) = network::new(port, &mut resources, seed);
-            exit.set(Some(first_of(run(NativeBoard(board), network, &mut memory), runner.run()).await));
+            exit.set(Some(if is_tethered {
+                let tether = Box::new(Tether::new());
+                live(board, tether.driver(), Some(&tether)).await
+            } else {
+                live(board, port, None).await
+            }));
         });
     }
 

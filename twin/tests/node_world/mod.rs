@@ -76,6 +76,16 @@ pub(crate) fn fault(name: &str, at: u64, duration: Option<u64>, kind: FaultKind)
     }
 }
 
+/// Returns the contents of a flash chip whose first slot holds `body`, not confirmed yet.
+pub(crate) fn flash_with(body: &[u8]) -> Vec<u8> {
+    let header = Header { generation: 1, ..Header::new(body, &[]) };
+    let mut flash = vec![0xff; 1 << 20];
+    let at = SLOTS[0].address as usize;
+    flash[at..at + 64].copy_from_slice(&header.encode());
+    flash[at + 64..at + 64 + body.len()].copy_from_slice(body);
+    flash
+}
+
 /// A node and its world.
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -93,11 +103,7 @@ impl World {
 
     /// Returns a node in the world of `scenario`.
     pub(crate) fn with(body: &[u8], scenario: &Scenario) -> Self {
-        let header = Header { generation: 1, ..Header::new(body, &[]) };
-        let mut flash = vec![0xff; 1 << 20];
-        let at = SLOTS[0].address as usize;
-        flash[at..at + 64].copy_from_slice(&header.encode());
-        flash[at + 64..at + 64 + body.len()].copy_from_slice(body);
+        let flash = flash_with(body);
         let clock = Clock::virtual_time();
         let mut simulation =
             Simulation::new(&clock, scenario, NorFlash::with_contents(flash), Timing::default());

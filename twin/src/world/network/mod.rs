@@ -7,14 +7,15 @@ pub mod capture;
 pub mod gateway;
 pub mod lan;
 pub mod link;
+pub mod tether;
 pub mod upstream;
 
 /// Length in bytes of an Ethernet header (IEEE 802.3, clause 3.1; no tag, no checksum).
-pub const ETHERNET_HEADER_LEN: usize = 14;
+pub const ETHERNET_HEADER_LEN: usize = dunlin_config_format::packet::ETHERNET_HEADER_LEN;
 
 /// Largest IP packet in bytes, the same as on the USB tether, so that a simulated node meets the segments a tethered one
 /// does. It is also what every IPv4 host must accept (RFC 791, section 3.1).
-pub const IP_MTU: usize = 576;
+pub const IP_MTU: usize = dunlin_config_format::packet::MTU;
 
 /// Largest Ethernet frame in bytes.
 pub const FRAME_SIZE: usize = ETHERNET_HEADER_LEN + IP_MTU;

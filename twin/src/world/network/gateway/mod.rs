@@ -65,8 +65,7 @@ impl Default for GatewaySettings {
             address: Ipv4Addr::new(10, 47, 0, 1),
             node_address: Ipv4Addr::new(10, 47, 0, 2),
             prefix_len: 24,
-            // Locally administered (IEEE 802, section 8.4).
-            hardware_address: [0x02, 0x44, 0x4e, 0x4c, 0x47, 0x57],
+            hardware_address: dunlin_config_format::packet::HOST_ADDRESS,
         }
     }
 }

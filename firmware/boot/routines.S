@@ -44,6 +44,30 @@
         rsync
         ret
 
+/* u8 __atomic_load_1(u8 *address, int order) and its like: the compiler calls them, because this core has no instructions of
+ * that kind. Single loads and stores can't be torn; `memw` keeps their order. */
+        routine __atomic_load_1
+        l8ui    a2, a2, 0
+        memw
+        ret
+
+        routine __atomic_store_1
+        memw
+        s8i     a3, a2, 0
+        memw
+        ret
+
+        routine __atomic_load_4
+        l32i    a2, a2, 0
+        memw
+        ret
+
+        routine __atomic_store_4
+        memw
+        s32i    a3, a2, 0
+        memw
+        ret
+
 /* void abort(void): where the compiler knows that nothing can come. */
         routine abort
         ill

@@ -27,6 +27,16 @@ pub(crate) fn start() {
 /// User mode, nothing held.
 const PS_ENABLED: u32 = 0x20;
 
+/// Holds interrupts until [`release`], or until [`wait_for_interrupt`](dunlin_firmware::cpu::wait_for_interrupt) returns.
+pub(crate) fn hold() {
+    dunlin_hold_interrupts();
+}
+
+/// Lets interrupts through again.
+pub(crate) fn release() {
+    dunlin_restore_interrupts(PS_ENABLED);
+}
+
 /// Serves what is pending and enabled. Called by `vectors.S` with interrupts held; `interrupted_at` is where the program was.
 #[unsafe(no_mangle)]
 extern "C" fn dunlin_interrupt(pending: u32, interrupted_at: u32) {

@@ -5,29 +5,57 @@
 
 mod interrupt;
 mod panic;
+mod unplugged;
 
-use core::future::Future;
 use core::pin::pin;
-use core::task::{Context, Waker};
 
-use dunlin_firmware::{clock, cpu, fault, rtc, uart};
-use embedded_io_async::Write;
+use dunlin_agent::platform::System;
+use dunlin_agent::{Memory, network};
+use dunlin_firmware::board::{Board, Chip};
+use dunlin_firmware::entropy::Entropy;
+use dunlin_firmware::executor::{self, Flag};
+use dunlin_firmware::flash::Flash;
+use dunlin_firmware::i2c::Masters;
+use dunlin_firmware::rtc::{self, End};
+use dunlin_firmware::{clock, cpu, fault, uart, watchdog};
 
 /// Bits per second on the host's line.
 const RATE: u32 = 115_200;
+
+/// Which of the node's two futures asked to be polled: the agent's, the network stack's.
+static FLAGS: [Flag; 2] = [const { Flag::new() }; 2];
 
 /// Runs the node. Called by `reset.S`, on the stack, with interrupts held, the PLL and the flash cache on.
 #[unsafe(no_mangle)]
 extern "C" fn dunlin_main() -> ! {
     fault::collect();
-    let _start = rtc::begin();
+    let start = rtc::begin();
     clock::start();
-    let (_reader, mut writer) = uart::start(RATE);
+    let (reader, writer) = uart::start(RATE);
+    watchdog::start();
     interrupt::start();
-    // The ring has room for a line, so that one poll is enough.
-    let line = pin!(writer.write_all(b"\r\ndunlin\r\n"));
-    let _ = line.poll(&mut Context::from_waker(Waker::noop()));
-    loop {
+
+    let mut system = Chip::new(&start, Entropy::gather());
+    let seed = system.entropy();
+    let (flash, _unprotected) = Flash::take();
+    let board = Board { flash, reader, writer, i2c: Masters::new(), system };
+
+    let mut resources = network::Resources::new();
+    let mut memory = Memory::new();
+    let (network, mut runner) = network::new(unplugged::Unplugged, &mut resources, seed);
+    let agent = pin!(dunlin_agent::run(board, network, &mut memory));
+    let stack = pin!(async { runner.run().await });
+    executor::run(agent, stack, &FLAGS, sleep);
+    rtc::note(End::Requested);
+    rtc::reset()
+}
+
+/// Sleeps until an interrupt, unless a flag came up.
+fn sleep(flags: &'static [Flag; 2]) {
+    interrupt::hold();
+    if flags.iter().any(Flag::is_up) {
+        interrupt::release();
+    } else {
         cpu::wait_for_interrupt();
     }
 }

@@ -149,19 +149,29 @@ pub fn program(
 ) -> Result<(), Fault> {
     enable(controller)?;
     controller.set_address(address & 0x00ff_ffff | (count as u32 * 4) << 24);
-    for (index, word) in words.iter().enumerate().take(count) {
+    let mut index = 0;
+    while index < count
+        && let Some(word) = words.get(index)
+    {
         controller.set_word(index, *word);
+        index += 1;
     }
     run(controller, command::PROGRAM)?;
     wait_idle(controller, PROGRAM_LIMIT)?;
-    for index in 0..count {
+    index = 0;
+    while index < count {
         controller.set_word(index, 0);
+        index += 1;
     }
     controller.set_address(address & 0x00ff_ffff | (count as u32 * 4) << 24);
     run(controller, command::READ)?;
     let mut is_same = true;
-    for (index, word) in words.iter().enumerate().take(count) {
+    index = 0;
+    while index < count
+        && let Some(word) = words.get(index)
+    {
         is_same &= controller.word(index) == *word;
+        index += 1;
     }
     if is_same { Ok(()) } else { Err(Fault::Verify) }
 }

@@ -5,11 +5,11 @@
 
 mod interrupt;
 mod panic;
-mod unplugged;
 
 use core::pin::pin;
 
 use dunlin_agent::platform::System;
+use dunlin_agent::tether::Tether;
 use dunlin_agent::{Memory, network};
 use dunlin_firmware::board::{Board, Chip};
 use dunlin_firmware::entropy::Entropy;
@@ -42,8 +42,9 @@ extern "C" fn dunlin_main() -> ! {
 
     let mut resources = network::Resources::new();
     let mut memory = Memory::new();
-    let (network, mut runner) = network::new(unplugged::Unplugged, &mut resources, seed);
-    let agent = pin!(dunlin_agent::run(board, network, &mut memory));
+    let tether = Tether::new();
+    let (network, mut runner) = network::new(tether.driver(), &mut resources, seed);
+    let agent = pin!(dunlin_agent::run(board, network, Some(&tether), &mut memory));
     let stack = pin!(async { runner.run().await });
     executor::run(agent, stack, &FLAGS, sleep);
     rtc::note(End::Requested);

@@ -12,8 +12,10 @@ use crate::routine::root;
 pub(crate) mod compile;
 pub(crate) mod elf;
 pub(crate) mod image;
+pub(crate) mod inspect;
 pub(crate) mod link;
 pub(crate) mod literals;
+pub(crate) mod size;
 
 /// What a build leaves behind.
 pub(crate) struct Built {
@@ -26,9 +28,10 @@ pub(crate) struct Built {
 /// Builds the image and says how large it is.
 pub(crate) fn firmware(_: &[String]) -> Result<(), String> {
     let built = build(&root().join("target/firmware"))?;
+    inspect::check(&built.elf)?;
     println!("{}", built.elf.display());
-    println!("{}", built.image.display());
-    Ok(())
+    println!("{}\n", built.image.display());
+    size::report(&built.elf)
 }
 
 /// Builds the image into `folder`.

@@ -84,6 +84,19 @@ impl Core {
         }
     }
 
+    /// Returns whether an interrupt would be taken before the next instruction.
+    pub fn interrupt_pending(&self) -> bool {
+        let pending = self.special.interrupt & (self.special.intenable | 1 << NMI);
+        let level = self.special.ps & 15;
+        let is_nmi = pending & 1 << NMI != 0 && level < 3;
+        is_nmi || pending & !(1 << NMI) != 0 && level < 1 && self.special.ps & PS_EXCM == 0
+    }
+
+    /// Lets `cycles` pass without an instruction, as behind `waiti`.
+    pub fn idle(&mut self, cycles: u64) {
+        self.special.advance(cycles);
+    }
+
     /// Takes a pending interrupt if there is one, then executes one instruction; counts one cycle.
     ///
     /// # Errors

@@ -64,6 +64,14 @@ impl SpecialRegisters {
         }
     }
 
+    pub(super) fn advance(&mut self, cycles: u64) {
+        let left = u64::from(self.ccompare.wrapping_sub(self.ccount).wrapping_sub(1)) + 1;
+        if cycles >= left {
+            self.interrupt |= TIMER;
+        }
+        self.ccount = self.ccount.wrapping_add(cycles as u32);
+    }
+
     fn slot(&mut self, number: u8) -> Option<&mut u32> {
         Some(match number {
             3 => &mut self.sar,

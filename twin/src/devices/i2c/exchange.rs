@@ -167,7 +167,7 @@ impl I2cBus {
         result
     }
 
-    fn refused(&mut self, address: u8) -> bool {
+    pub(super) fn refused(&mut self, address: u8) -> bool {
         let Some(index) = self.refusals.iter().position(|&(each, _)| each == address) else { return false };
         if let Some((_, Refusal::Times(left))) = self.refusals.get_mut(index) {
             *left = left.saturating_sub(1);

@@ -16,9 +16,11 @@
 //!   pulses as it wants (section 3.1.16, bus clear), or until power goes off and on.
 
 mod exchange;
+mod lines;
 mod wiring;
 
 pub use exchange::{BusError, Counters, Transaction};
+pub use lines::Lines;
 pub use wiring::{Wiring, WiringBus, WiringMaster};
 
 use embassy_time::{Duration, Instant};

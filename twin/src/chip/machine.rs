@@ -1,0 +1,95 @@
+//! What the core sees: memory, the window on flash, and the peripherals, each with its rules.
+
+use super::core::bus::{Bus, Refusal, Width};
+use super::memory::Memory;
+use super::peripherals::Peripherals;
+use super::peripherals::spi_flash::WINDOW_SIZE;
+use super::time::Time;
+
+const INSTRUCTION_RAM: u32 = 0x4010_0000;
+const WINDOW: u32 = 0x4020_0000;
+const LOAD_STORE_ERROR: u8 = 3;
+const LOAD_STORE_ALIGNMENT: u8 = 9;
+
+/// Memory and peripherals.
+pub(super) struct Machine {
+    pub(super) memory: Memory,
+    pub(super) peripherals: Peripherals,
+    pub(super) now: Time,
+    /// A register was touched: what happens next has to be planned anew.
+    pub(super) is_touched: bool,
+}
+
+impl Machine {
+    pub(super) fn new(peripherals: Peripherals) -> Self {
+        Machine { memory: Memory::new(Vec::new()), peripherals, now: Time(0), is_touched: true }
+    }
+
+    fn is_window(address: u32) -> bool {
+        (address.wrapping_sub(WINDOW) as usize) < WINDOW_SIZE
+    }
+
+    fn is_register(address: u32) -> bool {
+        matches!(address >> 16, 0x3ff0 | 0x3ff2 | 0x6000)
+    }
+
+    /// Returns whether an address of instruction RAM belongs to the cache now.
+    fn is_cache_bank(&self, address: u32) -> bool {
+        let offset = address.wrapping_sub(INSTRUCTION_RAM);
+        offset < 0x1_0000 && offset >= self.peripherals.instruction_ram()
+    }
+
+    /// Returns a word of the window from any byte on.
+    fn window(&mut self, address: u32) -> Result<u32, Refusal> {
+        let bytes = self.peripherals.spi.window((address - WINDOW) as usize, self.now)?;
+        Ok(bytes.iter().take(4).rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+    }
+}
+
+impl Bus for Machine {
+    fn fetch(&mut self, address: u32) -> Result<u32, Refusal> {
+        if Self::is_window(address) {
+            return self.window(address);
+        }
+        if self.is_cache_bank(address) {
+            return Err(Refusal::Unmodelled);
+        }
+        self.memory.fetch(address)
+    }
+
+    fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
+        if Self::is_window(address) {
+            return match (width, address % 4) {
+                (Width::Word, 0) => self.window(address),
+                (Width::Word, _) => Err(Refusal::Exception(LOAD_STORE_ALIGNMENT)),
+                (Width::Half, 1 | 3) => Err(Refusal::Exception(LOAD_STORE_ALIGNMENT)),
+                _ => Err(Refusal::Exception(LOAD_STORE_ERROR)),
+            };
+        }
+        if Self::is_register(address) {
+            if width != Width::Word || !address.is_multiple_of(4) {
+                return Err(Refusal::Unmodelled);
+            }
+            self.is_touched = true;
+            return self.peripherals.load(address, self.now);
+        }
+        if self.is_cache_bank(address) {
+            return Err(Refusal::Unmodelled);
+        }
+        self.memory.load(address, width)
+    }
+
+    fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
+        if Self::is_register(address) {
+            if width != Width::Word || !address.is_multiple_of(4) {
+                return Err(Refusal::Unmodelled);
+            }
+            self.is_touched = true;
+            return self.peripherals.store(address, value, self.now);
+        }
+        if self.is_cache_bank(address) {
+            return Err(Refusal::Unmodelled);
+        }
+        self.memory.store(address, width, value)
+    }
+}

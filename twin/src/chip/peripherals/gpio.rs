@@ -1,0 +1,192 @@
+//! The pins: output and open drain, the pads' multiplexer, and I2C buses that are wired to them.
+//!
+//! A bus is the same as the native board's ([`Wiring`]); here its bytes come from levels.
+
+use embassy_time::Instant;
+
+use super::Refusal;
+use crate::devices::i2c::{Lines, Wiring};
+
+const PINS: usize = 16;
+/// Straps for a start from flash: GPIO15 low, GPIO0 and GPIO2 high.
+const STRAPS: u32 = 0b011 << 16;
+const OPEN_DRAIN: u32 = 1 << 2;
+const PULL_UP: u32 = 1 << 7;
+/// Word of IO_MUX for each pin, and the function that makes it a GPIO (`pin_mux_register.h`).
+const PADS: [(usize, u32); PINS] = [
+    (13, 0),
+    (6, 3),
+    (14, 0),
+    (5, 3),
+    (15, 0),
+    (16, 0),
+    (7, 3),
+    (8, 3),
+    (9, 3),
+    (10, 3),
+    (11, 3),
+    (12, 3),
+    (1, 3),
+    (2, 3),
+    (3, 3),
+    (4, 3),
+];
+
+/// A bus that is wired to two pins.
+struct Wire {
+    sda: u8,
+    scl: u8,
+    lines: Lines,
+}
+
+/// The pins.
+pub struct Gpio {
+    out: u32,
+    enable: u32,
+    pins: [u32; PINS],
+    mux: [u32; 17],
+    status: u32,
+    wires: Vec<Wire>,
+    wiring: Wiring,
+    /// A pin that drives a bus line high, which an open-drain bus forbids (UM10204, section 3.1.1).
+    pub conflict: Option<u8>,
+}
+
+impl Gpio {
+    /// Returns the pins of a chip after reset, on a board with this wiring.
+    pub fn new(wiring: Wiring) -> Self {
+        let mut gpio = Gpio {
+            out: 0,
+            enable: 0,
+            pins: [0; PINS],
+            mux: [0; 17],
+            status: 0,
+            wires: Vec::new(),
+            wiring,
+            conflict: None,
+        };
+        gpio.reset();
+        gpio
+    }
+
+    /// Every register has its default.
+    pub fn reset(&mut self) {
+        (self.out, self.enable, self.status) = (0, 0, 0);
+        self.pins = [0; PINS];
+        self.mux = [0; 17];
+        for (index, value) in [(1, 0x80), (2, 0x80), (3, 0x80), (4, 0x80), (5, 0x80), (13, 0x80), (14, 0xa0)]
+        {
+            self.mux[index] = value;
+        }
+        for index in 7..13 {
+            self.mux[index] = 0x10;
+        }
+    }
+
+    /// Wires a bus to two pins; one that uses either of them for something else is unwired.
+    pub fn wire(&mut self, sda: u8, scl: u8) {
+        if self.wires.iter().any(|wire| (wire.sda, wire.scl) == (sda, scl)) {
+            return;
+        }
+        let is_free = |pin: u8| pin != sda && pin != scl;
+        self.wires.retain(|wire| is_free(wire.sda) && is_free(wire.scl));
+        self.wires.push(Wire { sda, scl, lines: Lines::new() });
+    }
+
+    fn is_gpio(&self, pin: u8) -> bool {
+        let Some(&(word, function)) = PADS.get(usize::from(pin)) else { return false };
+        let pad = self.mux.get(word).copied().unwrap_or(0);
+        (pad >> 4 & 3 | pad >> 6 & 4) == function
+    }
+
+    /// Whether the pin lets its line go; a pin that drives it high is a conflict.
+    fn lets_go(&mut self, pin: u8) -> bool {
+        let bit = 1 << pin;
+        if self.enable & bit == 0 || !self.is_gpio(pin) {
+            return true;
+        }
+        if self.out & bit != 0 {
+            let open_drain = self.pins.get(usize::from(pin)).is_some_and(|pin| pin & OPEN_DRAIN != 0);
+            if !open_drain {
+                self.conflict = Some(pin);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Lets the buses see what the pins do.
+    fn drive(&mut self, now: Instant) {
+        let mut wires = std::mem::take(&mut self.wires);
+        for wire in &mut wires {
+            let (sda, scl) = (self.lets_go(wire.sda), self.lets_go(wire.scl));
+            self.wiring.with_bus(wire.sda, wire.scl, |bus| wire.lines.drive(bus, sda, scl, now));
+        }
+        self.wires = wires;
+    }
+
+    fn input(&mut self, now: Instant) -> u32 {
+        let mut levels = STRAPS;
+        for pin in 0..PINS {
+            let pulled =
+                PADS.get(pin).and_then(|&(word, _)| self.mux.get(word)).is_some_and(|pad| pad & PULL_UP != 0);
+            let bit = 1 << pin;
+            let is_high = if self.enable & bit != 0 { self.out & bit != 0 } else { pulled };
+            levels |= if is_high { bit } else { 0 };
+        }
+        for wire in &mut self.wires {
+            let (sda, scl) = self.wiring.with_bus(wire.sda, wire.scl, |bus| wire.lines.levels(bus, now));
+            for (pin, is_high) in [(wire.sda, sda), (wire.scl, scl)] {
+                levels = levels & !(1 << pin) | u32::from(is_high) << pin;
+            }
+        }
+        levels
+    }
+
+    pub(super) fn read(&mut self, offset: u32, now: Instant) -> Result<u32, Refusal> {
+        Ok(match offset {
+            0x00 => self.out,
+            0x0c => self.enable,
+            0x18 => self.input(now),
+            0x1c => self.status,
+            0x28..=0x64 => self.pins.get((offset as usize - 0x28) / 4).copied().unwrap_or(0),
+            _ => return Err(Refusal::Unmodelled),
+        })
+    }
+
+    pub(super) fn write(&mut self, offset: u32, value: u32, now: Instant) -> Result<(), Refusal> {
+        match offset {
+            0x00 => self.out = value & 0xffff,
+            0x04 => self.out |= value & 0xffff,
+            0x08 => self.out &= !value,
+            0x0c => self.enable = value & 0xffff,
+            0x10 => self.enable |= value & 0xffff,
+            0x14 => self.enable &= !value,
+            0x20 => self.status |= value & 0xffff,
+            0x24 => self.status &= !value,
+            0x28..=0x64 => {
+                // Interrupts of pins aren't modelled.
+                if value >> 7 & 7 != 0 {
+                    return Err(Refusal::Unmodelled);
+                }
+                if let Some(pin) = self.pins.get_mut((offset as usize - 0x28) / 4) {
+                    *pin = value;
+                }
+            }
+            _ => return Err(Refusal::Unmodelled),
+        }
+        self.drive(now);
+        Ok(())
+    }
+
+    pub(super) fn mux(&mut self, offset: u32, value: Option<u32>, now: Instant) -> Result<u32, Refusal> {
+        let word = self.mux.get_mut(offset as usize / 4).ok_or(Refusal::Unmodelled)?;
+        if let Some(value) = value {
+            *word = value & 0x1ff;
+            let value = *word;
+            self.drive(now);
+            return Ok(value);
+        }
+        Ok(*word)
+    }
+}

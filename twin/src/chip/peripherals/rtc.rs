@@ -1,0 +1,102 @@
+//! The real-time clock: why the chip was reset, a slow counter, and memory that outlives a reset.
+
+use rand_core::{Rng, SeedableRng};
+use rand_pcg::Pcg32;
+
+use super::super::time::{PER_MICROSECOND, Time};
+use super::Refusal;
+
+/// Words of memory, from 0x60001000 on.
+const MEMORY_WORDS: usize = 256;
+/// Units of time between two ticks of the RC oscillator: nominally 150 kHz.
+const TICK: u64 = PER_MICROSECOND * 1_000_000 / 150_000;
+/// How far a tick is off, at most, either way.
+const JITTER: u64 = 26 * 4;
+
+/// Why the chip starts, as register 0x714 has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Supply voltage came up.
+    PowerOn = 1,
+    /// The reset line.
+    External = 2,
+    /// Bit 31 of register 0x700.
+    Software = 3,
+    /// The watchdog.
+    Watchdog = 4,
+}
+
+/// The real-time clock.
+#[derive(Debug)]
+pub struct Rtc {
+    cause: Cause,
+    memory: Vec<u32>,
+    /// Registers without a modelled effect, by index of their word.
+    plain: [u32; 64],
+    seed: u64,
+    reset_due: bool,
+}
+
+impl Rtc {
+    /// Returns the clock after power-on. `seed` decides the oscillator's jitter.
+    pub fn new(seed: u64) -> Self {
+        Rtc { cause: Cause::PowerOn, memory: vec![0; MEMORY_WORDS], plain: [0; 64], seed, reset_due: false }
+    }
+
+    /// The chip starts for this reason. Without power the memory is gone.
+    pub fn reset(&mut self, cause: Cause) {
+        if cause == Cause::PowerOn {
+            // What memory holds at power-on is not defined.
+            let mut random = Pcg32::seed_from_u64(self.seed ^ 0x5254_434d);
+            self.memory.fill_with(|| random.next_u32());
+        }
+        self.cause = cause;
+        self.plain = [0; 64];
+        self.reset_due = false;
+    }
+
+    /// Returns whether the program asked for a reset.
+    pub fn reset_is_due(&self) -> bool {
+        self.reset_due
+    }
+
+    /// Returns the slow counter. Each tick is a little early or late, as an RC oscillator is against a crystal.
+    fn ticks(&self, now: Time) -> u32 {
+        let near = now.0 / TICK;
+        let is_over = |tick: u64| {
+            let noise = (tick ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            tick * TICK + noise % (2 * JITTER) <= now.0 + JITTER
+        };
+        (near.saturating_sub(1)..=near + 1).rev().find(|tick| is_over(*tick)).unwrap_or(0) as u32
+    }
+
+    pub(super) fn read(&self, offset: u32, now: Time) -> Result<u32, Refusal> {
+        Ok(match offset {
+            0x14 => self.cause as u32,
+            0x1c => self.ticks(now),
+            // GPIO16's input: nothing pulls it.
+            0x8c => 0,
+            0x00..=0xa8 => self.plain.get(offset as usize / 4).copied().unwrap_or(0),
+            _ => return Err(Refusal::Unmodelled),
+        })
+    }
+
+    pub(super) fn write(&mut self, offset: u32, value: u32) -> Result<(), Refusal> {
+        match offset {
+            0x00 if value >> 31 != 0 => self.reset_due = true,
+            // The wake from deep sleep isn't modelled.
+            0x08 if value & 1 << 20 != 0 => return Err(Refusal::Unmodelled),
+            0x00..=0xa8 => {
+                if let Some(word) = self.plain.get_mut(offset as usize / 4) {
+                    *word = value;
+                }
+            }
+            _ => return Err(Refusal::Unmodelled),
+        }
+        Ok(())
+    }
+
+    pub(super) fn memory(&mut self, offset: u32) -> Result<&mut u32, Refusal> {
+        self.memory.get_mut(offset as usize / 4).ok_or(Refusal::Unmodelled)
+    }
+}

@@ -1,0 +1,245 @@
+//! SPI0 and the flash chip behind it, and the cache through which the processor sees the flash.
+//!
+//! The chip is the native board's [`NorFlash`], with its cuts; here it also has a write-enable latch, takes its time while the
+//! processor goes on, and wraps inside a page (W25Q32FV data sheet, sections 7.1 and 8.2). The cache never forgets a line by
+//! itself, so whoever changes flash and doesn't flush it always sees the old bytes.
+
+use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
+
+use super::super::time::Time;
+use super::Refusal;
+use crate::devices::nor_flash::{NorFlash, PAGE_SIZE, SECTOR_SIZE, Timing};
+
+/// Bytes of the window on flash.
+pub const WINDOW_SIZE: usize = 0x10_0000;
+const LINE: usize = 32;
+/// CTRL: the cache may use the bus.
+const AHB: u32 = 1 << 17;
+/// Largest transfer that a READ does; one of 64 bytes hangs.
+const READ_MOST: usize = 60;
+const PROGRAM_MOST: usize = 64;
+/// Time of a status register's write: data sheet, section 9.6, typically 10 ms.
+const STATUS_WRITE_US: u64 = 10_000;
+/// A flash chip of 4 MB by Winbond, as RDID tells it.
+const JEDEC_ID: u32 = 0x16_40ef;
+
+/// The controller, the chip's latches, and the cache.
+pub struct SpiFlash {
+    flash: NorFlash,
+    timing: Timing,
+    address: u32,
+    ctrl: u32,
+    plain: [u32; 64],
+    words: [u32; 16],
+    status_read: u32,
+    status_to_write: u32,
+    write_enabled: bool,
+    protection: u32,
+    busy_until: Time,
+    cache_enabled: bool,
+    cache: Vec<u8>,
+    valid: Vec<bool>,
+}
+
+impl SpiFlash {
+    /// Returns a controller in front of `flash`, whose operations take their time of `timing`.
+    pub fn new(flash: NorFlash, timing: Timing) -> Self {
+        SpiFlash {
+            flash,
+            timing,
+            address: 0,
+            ctrl: 0,
+            plain: [0; 64],
+            words: [0; 16],
+            status_read: 0,
+            status_to_write: 0,
+            write_enabled: false,
+            protection: 0,
+            busy_until: Time(0),
+            cache_enabled: false,
+            cache: vec![0; WINDOW_SIZE],
+            valid: vec![false; WINDOW_SIZE / LINE],
+        }
+    }
+
+    /// Returns the flash chip.
+    pub fn flash(&self) -> &NorFlash {
+        &self.flash
+    }
+
+    /// The chip is reset, or gets power.
+    pub fn reset(&mut self, is_power_on: bool) {
+        self.ctrl = 0;
+        self.cache_enabled = false;
+        self.flush();
+        if is_power_on {
+            self.write_enabled = false;
+            self.busy_until = Time(0);
+        }
+    }
+
+    /// The cache forgets everything.
+    pub fn flush(&mut self) {
+        self.valid.fill(false);
+    }
+
+    /// Switches the cache; `bit` is bit 8 of DPORT's register 0x0c.
+    pub fn enable_cache(&mut self, bit: bool) {
+        self.cache_enabled = bit;
+    }
+
+    /// Lets the cache use the bus, or not: bit 17 of CTRL.
+    pub fn allow_cache(&mut self, is_allowed: bool) {
+        self.ctrl = if is_allowed { self.ctrl | AHB } else { self.ctrl & !AHB };
+    }
+
+    /// Returns whether the window shows flash.
+    pub fn is_mapped(&self) -> bool {
+        self.cache_enabled && self.ctrl & AHB != 0
+    }
+
+    /// Returns bytes of the window from `offset` on: the cached line is filled where it isn't valid.
+    ///
+    /// # Errors
+    /// The cache is off, or the flash chip is busy.
+    pub fn window(&mut self, offset: usize, now: Time) -> Result<&[u8], Refusal> {
+        if !self.is_mapped() {
+            return Err(Refusal::Unmodelled);
+        }
+        for line in [offset / LINE, (offset + 3) / LINE] {
+            let Some(valid) = self.valid.get_mut(line).filter(|valid| !**valid) else { continue };
+            if now < self.busy_until {
+                // A chip that erases answers nothing.
+                return Err(Refusal::Unmodelled);
+            }
+            *valid = true;
+            let at = line * LINE;
+            if let Some(bytes) = self.cache.get_mut(at..at + LINE)
+                && self.flash.read(at as u32, bytes).is_err()
+            {
+                bytes.fill(0xff);
+            }
+        }
+        self.cache.get(offset..).ok_or(Refusal::Unmodelled)
+    }
+
+    pub(super) fn read(&self, offset: u32) -> Result<u32, Refusal> {
+        Ok(match offset {
+            // A command has ended when its register is read.
+            0x00 => 0,
+            0x04 => self.address,
+            0x08 => self.ctrl,
+            0x10 => self.status_read,
+            0x28 => self.status_to_write,
+            0x40..=0x7c => self.words.get((offset as usize - 0x40) / 4).copied().unwrap_or(0),
+            // The state machine is idle.
+            0xf8 => 0,
+            _ => self.plain.get(offset as usize / 4).copied().ok_or(Refusal::Unmodelled)?,
+        })
+    }
+
+    pub(super) fn write(&mut self, offset: u32, value: u32, now: Time) -> Result<(), Refusal> {
+        match offset {
+            0x00 => return self.command(value, now),
+            0x04 => self.address = value,
+            0x08 => self.ctrl = value,
+            0x10 => self.status_read = value,
+            0x28 => self.status_to_write = value,
+            0x40..=0x7c => {
+                if let Some(word) = self.words.get_mut((offset as usize - 0x40) / 4) {
+                    *word = value;
+                }
+            }
+            _ => *self.plain.get_mut(offset as usize / 4).ok_or(Refusal::Unmodelled)? = value,
+        }
+        Ok(())
+    }
+
+    fn status(&self, now: Time) -> u32 {
+        u32::from(now < self.busy_until) | u32::from(self.write_enabled) << 1 | self.protection
+    }
+
+    fn command(&mut self, command: u32, now: Time) -> Result<(), Refusal> {
+        // The processor and the cache share one bus: a command while the cache may use it corrupts both.
+        if self.is_mapped() {
+            return Err(Refusal::Unmodelled);
+        }
+        let is_busy = now < self.busy_until;
+        match command {
+            0 => {}
+            0x0800_0000 => self.status_read = self.status(now),
+            // Of everything else, a busy chip hears nothing.
+            _ if is_busy => {}
+            0x4000_0000 => self.write_enabled = true,
+            0x2000_0000 => self.write_enabled = false,
+            0x1000_0000 => self.words[0] = JEDEC_ID,
+            0x8000_0000 => self.fetch()?,
+            0x0400_0000 => {
+                self.change(now, STATUS_WRITE_US, |this| this.protection = this.status_to_write & 0x3c)
+            }
+            0x0200_0000 => {
+                let us = self.timing.program.as_micros();
+                self.change(now, us, Self::program);
+            }
+            0x0100_0000 => {
+                let us = self.timing.erase.as_micros();
+                self.change(now, us, |this| this.erase(SECTOR_SIZE));
+            }
+            0x0080_0000 => {
+                let us = 3 * self.timing.erase.as_micros();
+                self.change(now, us, |this| this.erase(0x1_0000));
+            }
+            _ => return Err(Refusal::Unmodelled),
+        }
+        Ok(())
+    }
+
+    /// Carries out what needs the write-enable latch, which is open for one operation only.
+    fn change(&mut self, now: Time, us: u64, operation: impl FnOnce(&mut Self)) {
+        if std::mem::take(&mut self.write_enabled) {
+            operation(self);
+            self.busy_until = Time(now.0 + Time::from_micros(us).0);
+        }
+    }
+
+    fn fetch(&mut self) -> Result<(), Refusal> {
+        let len = (self.address >> 24) as usize;
+        if len > READ_MOST {
+            return Err(Refusal::Unmodelled);
+        }
+        let mut bytes = [0xff; 64];
+        let taken = bytes.get_mut(..len.next_multiple_of(4)).unwrap_or_default();
+        if self.flash.read(self.address & 0xff_ffff, taken).is_err() {
+            taken.fill(0xff);
+        }
+        for (word, bytes) in self.words.iter_mut().zip(bytes.chunks_exact(4)).take(len.div_ceil(4)) {
+            *word = u32::from_le_bytes(bytes.try_into().unwrap_or([0xff; 4]));
+        }
+        Ok(())
+    }
+
+    fn program(&mut self) {
+        let len = ((self.address >> 24) as usize).min(PROGRAM_MOST);
+        let address = (self.address & 0xff_ffff) as usize;
+        if self.protection != 0 || len == 0 {
+            return;
+        }
+        let mut bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
+        bytes.resize(len.next_multiple_of(4), 0xff);
+        // What goes past the end of the page begins it again.
+        let room = PAGE_SIZE - address % PAGE_SIZE;
+        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        for (at, part) in [(address, first), (address - address % PAGE_SIZE, rest)] {
+            if !part.is_empty() {
+                let _ = self.flash.write(at as u32, part);
+            }
+        }
+    }
+
+    fn erase(&mut self, size: usize) {
+        let from = (self.address & 0xff_ffff) & !(size as u32 - 1);
+        if self.protection == 0 {
+            let _ = self.flash.erase(from, from + size as u32);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What the chip's memory refuses, seen by a program: the causes of the fact sheet, the vectors of the core.
 
-use dunlin_twin::chip::core::{Core, Stop};
+use dunlin_twin::chip::core::{Core, Pause, Stop};
 use dunlin_twin::chip::memory::Memory;
 
 const IRAM: u32 = 0x4010_0000;
@@ -109,4 +109,58 @@ fn interrupts_are_taken_by_level() {
     core.step(&mut memory).unwrap();
     assert_eq!((core.pc, core.special.epc[2], core.special.eps[1]), (IRAM + 0x23, CODE + 3, 0x21));
     assert_eq!(core.special.ps & 15, 3);
+}
+
+#[test]
+fn a_store_over_an_executed_instruction_is_what_is_executed_next() {
+    for place in 0..6 {
+        // The instruction that is replaced begins at every offset in a word, and may reach into the next one.
+        let at = 0x100 + place;
+        let mut memory = Memory::new(Vec::new());
+        memory.instruction_ram_mut()[at..at + 3].copy_from_slice(&[0x42, 0xA0, 7]); // movi a4, 7
+        memory.instruction_ram_mut()[0x200..0x203].copy_from_slice(&S32I.to_le_bytes()[..3]);
+        let mut core = Core::new(IRAM + at as u32);
+        assert_eq!((core.step(&mut memory), core.registers[4]), (Ok(()), 7));
+        let mut bytes = memory.instruction_ram_mut()[0x100..0x10C].to_vec();
+        bytes[place + 2] = 9;
+        for word in (0..12).step_by(4) {
+            core.pc = IRAM + 0x200;
+            core.registers[2] = IRAM + 0x100 + word as u32;
+            core.registers[4] =
+                u32::from_le_bytes([bytes[word], bytes[word + 1], bytes[word + 2], bytes[word + 3]]);
+            assert_eq!(core.step(&mut memory), Ok(()));
+        }
+        core.pc = IRAM + at as u32;
+        assert_eq!((core.step(&mut memory), core.registers[4]), (Ok(()), 9), "at offset {place}");
+    }
+}
+
+#[test]
+fn memory_that_a_loader_changed_is_fetched_anew_once_the_core_is_told() {
+    let mut memory = Memory::new(Vec::new());
+    let mut core = Core::new(CODE);
+    for value in [7, 9] {
+        memory.instruction_ram_mut()[0x100..0x103].copy_from_slice(&[0x42, 0xA0, value]);
+        core.forget_instructions();
+        core.pc = CODE;
+        assert_eq!((core.step(&mut memory), core.registers[4]), (Ok(()), u32::from(value)));
+    }
+}
+
+#[test]
+fn a_run_ends_in_the_cycle_asked_for_and_the_counter_meets_its_compare_value_while_idle() {
+    let mut memory = Memory::new(Vec::new());
+    memory.instruction_ram_mut()[0x100..0x103].copy_from_slice(&[0x06, 0xFF, 0xFF]); // j to itself
+    let mut core = Core::new(CODE);
+    core.special.ccompare = 150;
+    assert_eq!(core.run(&mut memory, 100), Ok(Pause::Reached));
+    assert_eq!(
+        (core.cycle, core.executed, core.special.ccount, core.cycles_to_compare()),
+        (100, 100, 100, 50)
+    );
+    core.idle(49);
+    assert_eq!((core.cycle, core.special.interrupt & 0x40), (149, 0));
+    core.idle(1);
+    assert_eq!((core.cycle, core.executed, core.special.interrupt & 0x40), (150, 100, 0x40));
+    assert_eq!(core.cycles_to_compare(), 1 << 32);
 }

@@ -4,6 +4,7 @@ use super::core::bus::{Bus, Refusal, Width};
 use super::memory::Memory;
 use super::peripherals::Peripherals;
 use super::peripherals::spi_flash::WINDOW_SIZE;
+use super::rom;
 use super::time::Time;
 
 const INSTRUCTION_RAM: u32 = 0x4010_0000;
@@ -15,14 +16,39 @@ const LOAD_STORE_ALIGNMENT: u8 = 9;
 pub(super) struct Machine {
     pub(super) memory: Memory,
     pub(super) peripherals: Peripherals,
+    /// The moment, at the latest access to anything that depends on it or when the core came back.
     pub(super) now: Time,
     /// A register was touched: what happens next has to be planned anew.
     pub(super) is_touched: bool,
+    /// The core's cycle at the moment `now`, and in the access that goes on.
+    since: u64,
+    cycle: u64,
+    /// Units of time in a cycle.
+    length: u64,
 }
 
 impl Machine {
     pub(super) fn new(peripherals: Peripherals) -> Self {
-        Machine { memory: Memory::new(Vec::new()), peripherals, now: Time(0), is_touched: true }
+        Machine {
+            memory: Memory::new(Vec::new()),
+            peripherals,
+            now: Time(0),
+            is_touched: true,
+            since: 0,
+            cycle: 0,
+            length: 0,
+        }
+    }
+
+    /// The core is about to run, and is in this cycle now.
+    pub(super) fn begin(&mut self, cycle: u64) {
+        (self.since, self.cycle, self.length) = (cycle, cycle, self.peripherals.cycle());
+    }
+
+    /// The core has come in this cycle, or has come back in it.
+    pub(super) fn catch_up(&mut self, cycle: u64) {
+        self.now.0 += (cycle - self.since) * self.length;
+        (self.since, self.cycle) = (cycle, cycle);
     }
 
     fn is_window(address: u32) -> bool {
@@ -41,6 +67,7 @@ impl Machine {
 
     /// Returns a word of the window from any byte on.
     fn window(&mut self, address: u32) -> Result<u32, Refusal> {
+        self.catch_up(self.cycle);
         let bytes = self.peripherals.spi.window((address - WINDOW) as usize, self.now)?;
         Ok(bytes.iter().take(4).rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
     }
@@ -48,6 +75,10 @@ impl Machine {
 
 impl Bus for Machine {
     fn fetch(&mut self, address: u32) -> Result<u32, Refusal> {
+        // The facade carries out the ROM's functions.
+        if rom::contains(address) {
+            return Err(Refusal::Unmodelled);
+        }
         if Self::is_window(address) {
             return self.window(address);
         }
@@ -71,6 +102,7 @@ impl Bus for Machine {
                 return Err(Refusal::Unmodelled);
             }
             self.is_touched = true;
+            self.catch_up(self.cycle);
             return self.peripherals.load(address, self.now);
         }
         if self.is_cache_bank(address) {
@@ -85,11 +117,27 @@ impl Bus for Machine {
                 return Err(Refusal::Unmodelled);
             }
             self.is_touched = true;
+            self.catch_up(self.cycle);
             return self.peripherals.store(address, value, self.now);
         }
         if self.is_cache_bank(address) {
             return Err(Refusal::Unmodelled);
         }
         self.memory.store(address, width, value)
+    }
+
+    #[inline(always)]
+    fn at(&mut self, cycle: u64) {
+        self.cycle = cycle;
+    }
+
+    #[inline(always)]
+    fn attention(&self) -> bool {
+        self.is_touched
+    }
+
+    #[inline(always)]
+    fn holds_code(&self, address: u32) -> bool {
+        self.memory.holds_code(address)
     }
 }

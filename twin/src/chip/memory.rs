@@ -114,4 +114,8 @@ impl Bus for Memory {
         bytes[offset..offset + size].copy_from_slice(&value.to_le_bytes()[..size]);
         Ok(())
     }
+
+    fn holds_code(&self, address: u32) -> bool {
+        address >= ROM_START
+    }
 }

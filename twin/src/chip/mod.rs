@@ -165,23 +165,31 @@ impl Chip {
                     continue;
                 }
             }
-            if rom::contains(self.core.pc) {
-                if let Err(text) = rom::call(&mut self.core, &mut self.machine) {
-                    return self.stand(text);
-                }
-                continue;
+            if let Err(text) = self.execute(self.next.min(end)) {
+                return self.stand(text);
             }
-            match self.core.step(&mut self.machine) {
-                Ok(()) => {}
-                Err(Stop::Waiting) => self.is_waiting = true,
-                Err(stop) => {
-                    let text = self.explain(stop);
-                    return self.stand(text);
-                }
-            }
-            self.machine.now.0 += self.machine.peripherals.cycle();
         }
         End::Time
+    }
+
+    /// Executes instructions, or a function of the ROM, until `end` at the latest.
+    fn execute(&mut self, end: Time) -> Result<(), String> {
+        let length = self.machine.peripherals.cycle();
+        let cycles = end.0.saturating_sub(self.machine.now.0).div_ceil(length).max(1);
+        self.machine.begin(self.core.cycle);
+        let result = self.core.run(&mut self.machine, self.core.cycle + cycles);
+        self.machine.catch_up(self.core.cycle);
+        match result {
+            Ok(_) => Ok(()),
+            Err(Stop::Waiting) => {
+                self.is_waiting = true;
+                Ok(())
+            }
+            Err(Stop::Access { pc, address }) if pc == address && rom::contains(pc) => {
+                rom::call(&mut self.core, &mut self.machine)
+            }
+            Err(stop) => Err(self.explain(stop)),
+        }
     }
 
     /// Lets the peripherals catch up, and plans what happens next.
@@ -202,6 +210,9 @@ impl Chip {
         if let Some(cause) = peripherals.reset_cause() {
             return Some(self.reset(cause));
         }
+        if peripherals.spi.take_window_change() {
+            self.core.forget_instructions();
+        }
         let edges = peripherals.take_edges();
         let levels = peripherals.levels();
         for number in 0..14 {
@@ -216,7 +227,8 @@ impl Chip {
 
     fn sleep_until(&mut self, at: Time) {
         let cycle = self.machine.peripherals.cycle();
-        let cycles = (at.0.saturating_sub(self.machine.now.0)).div_ceil(cycle).max(1);
+        let cycles = at.0.saturating_sub(self.machine.now.0).div_ceil(cycle).max(1);
+        let cycles = cycles.min(self.core.cycles_to_compare());
         self.core.idle(cycles);
         self.machine.now.0 += cycles * cycle;
         self.slept += cycles * cycle;

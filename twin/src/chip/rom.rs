@@ -81,7 +81,7 @@ pub struct NotStarted(pub String);
 /// # Errors
 /// There is no image, or a damaged one: a board prints `ets_main.c 181` and waits for ever.
 pub(super) fn boot(core: &mut Core, machine: &mut Machine, cause: Cause) -> Result<(), NotStarted> {
-    *core = Core::new(START + 0x80);
+    core.reset(START + 0x80);
     let number = cause as u32;
     let wdt = if cause == Cause::Watchdog { "\nwdt reset\n" } else { "" };
     print(machine, &format!("\r\n ets Jan  8 2013,rst cause:{number}, boot mode:(3,6)\r\n{wdt}\r\n"));

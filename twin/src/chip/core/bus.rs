@@ -39,4 +39,21 @@ pub trait Bus {
     /// # Errors
     /// The access is refused as the chip refuses it, or isn't modelled.
     fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal>;
+
+    /// The load or store that follows happens in this cycle of the core. A bus with registers that depend on time keeps it.
+    fn at(&mut self, cycle: u64) {
+        let _ = cycle;
+    }
+
+    /// Returns whether [`Core::run`](super::Core::run) is to come back before the next instruction, because what was
+    /// accessed last may raise an interrupt, change the clock, or end the run.
+    fn attention(&self) -> bool {
+        false
+    }
+
+    /// Returns whether instructions may be fetched from `address`: a store there makes the core forget what it decoded.
+    fn holds_code(&self, address: u32) -> bool {
+        let _ = address;
+        true
+    }
 }

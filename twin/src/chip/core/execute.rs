@@ -70,8 +70,13 @@ impl Core {
             O::L16ui | O::L16si | O::S16i => Width::Half,
             _ => Width::Word,
         };
+        bus.at(self.cycle);
         if matches!(i.operation, O::S8i | O::S16i | O::S32i) {
-            return bus.store(address, width, self.get(i.t)).map_err(|refusal| (refusal, address));
+            bus.store(address, width, self.get(i.t)).map_err(|refusal| (refusal, address))?;
+            if bus.holds_code(address) {
+                self.cache.forget(address, width);
+            }
+            return Ok(());
         }
         let value = bus.load(address, width).map_err(|refusal| (refusal, address))?;
         self.set(i.t, if i.operation == O::L16si { value as u16 as i16 as u32 } else { value });

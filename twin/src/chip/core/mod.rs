@@ -4,12 +4,14 @@
 //! configuration, and an access that the bus doesn't model, stop the run and say where.
 
 pub mod bus;
+mod cache;
 pub mod decode;
 mod execute;
 mod special;
 
 use bus::{Bus, Refusal};
-use decode::{Operation, decode};
+use cache::DecodeCache;
+use decode::{Instruction, Operation, decode};
 pub use special::SpecialRegisters;
 
 /// Why [`Core::step`] can't go on.
@@ -44,6 +46,15 @@ pub enum Stop {
     Waiting,
 }
 
+/// Why [`Core::run`] came back although the run can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The cycle that was asked for is reached.
+    Reached,
+    /// The bus asked for attention.
+    Attention,
+}
+
 /// EXCCAUSE of `ill`.
 const ILLEGAL_INSTRUCTION: u8 = 0;
 /// EXCCAUSE of `syscall`.
@@ -66,12 +77,31 @@ pub struct Core {
     pub special: SpecialRegisters,
     /// Instructions executed since the start.
     pub executed: u64,
+    /// Cycles since the start: one for each instruction, and those that passed in [`idle`](Core::idle).
+    pub cycle: u64,
+    cache: DecodeCache,
 }
 
 impl Core {
     /// Returns a core about to execute its first instruction at `pc`, with the special registers as after reset.
     pub fn new(pc: u32) -> Self {
-        Core { registers: [0; 16], pc, special: SpecialRegisters::default(), executed: 0 }
+        let special = SpecialRegisters::default();
+        Core { registers: [0; 16], pc, special, executed: 0, cycle: 0, cache: DecodeCache::new() }
+    }
+
+    /// Resets registers, special registers and `pc`, and begins to count instructions anew. The count of cycles goes on.
+    pub fn reset(&mut self, pc: u32) {
+        self.executed = 0;
+        self.registers = [0; 16];
+        self.special = SpecialRegisters::default();
+        self.pc = pc;
+        self.forget_instructions();
+    }
+
+    /// Has to be called when memory that instructions were fetched from has changed other than by this core's stores: a
+    /// loader wrote it, or another part of a flash is shown there.
+    pub fn forget_instructions(&mut self) {
+        self.cache.forget_all();
     }
 
     /// Sets or clears what drives interrupt line `number`, 0–14. Edge lines keep a set state until INTCLEAR.
@@ -84,39 +114,59 @@ impl Core {
         }
     }
 
+    /// Sets what drives the level lines among `mask` at once; edge lines and the timer keep their state.
+    pub fn drive_levels(&mut self, mask: u32, raised: u32) {
+        let mask = mask & !special::EDGE;
+        self.special.interrupt = (self.special.interrupt & !mask) | (raised & mask);
+    }
+
     /// Returns whether an interrupt would be taken before the next instruction.
     pub fn interrupt_pending(&self) -> bool {
-        let pending = self.special.interrupt & (self.special.intenable | 1 << NMI);
-        let level = self.special.ps & 15;
-        let is_nmi = pending & 1 << NMI != 0 && level < 3;
-        is_nmi || pending & !(1 << NMI) != 0 && level < 1 && self.special.ps & PS_EXCM == 0
+        self.pending_interrupt().is_some()
+    }
+
+    /// Returns the cycles until CCOUNT equals CCOMPARE: 1 to 2^32.
+    pub fn cycles_to_compare(&self) -> u64 {
+        u64::from(self.special.ccompare.wrapping_sub(self.special.ccount).wrapping_sub(1)) + 1
     }
 
     /// Lets `cycles` pass without an instruction, as behind `waiti`.
     pub fn idle(&mut self, cycles: u64) {
+        self.cycle += cycles;
         self.special.advance(cycles);
+    }
+
+    /// Executes instructions until `cycle` is reached or the bus asks for attention.
+    ///
+    /// # Errors
+    /// The run can't go on, see [`Stop`]. The state is that before the instruction, unless the variant says otherwise.
+    pub fn run(&mut self, bus: &mut impl Bus, cycle: u64) -> Result<Pause, Stop> {
+        while self.cycle < cycle {
+            self.step(bus)?;
+            if bus.attention() {
+                return Ok(Pause::Attention);
+            }
+        }
+        Ok(Pause::Reached)
     }
 
     /// Takes a pending interrupt if there is one, then executes one instruction; counts one cycle.
     ///
     /// # Errors
     /// The run can't go on, see [`Stop`]. The state is that before the instruction, unless the variant says otherwise.
+    #[inline]
     pub fn step(&mut self, bus: &mut impl Bus) -> Result<(), Stop> {
         self.take_interrupt();
         let pc = self.pc;
-        let word = match bus.fetch(pc) {
-            Ok(word) => word & 0xFF_FFFF,
-            Err(Refusal::Exception(cause)) => {
-                self.special.excvaddr = pc;
-                self.exception(cause, pc);
-                return Ok(());
-            }
-            Err(Refusal::Unmodelled) => return Err(Stop::Access { pc, address: pc }),
-        };
-        let Some(instruction) = decode(word) else {
-            return Err(Stop::Instruction { address: pc, bytes: word });
+        let instruction = match self.cache.get(pc) {
+            Some(instruction) => instruction,
+            None => match self.fetch(pc, bus)? {
+                Some(instruction) => instruction,
+                None => return Ok(()),
+            },
         };
         let result = match self.execute(instruction, bus) {
+            Ok(None) => Ok(()),
             Err((Refusal::Exception(cause), address)) => {
                 self.special.excvaddr = address;
                 self.exception(cause, pc);
@@ -125,11 +175,29 @@ impl Core {
             Err((Refusal::Unmodelled, address)) => return Err(Stop::Access { pc, address }),
             Ok(Some(stop @ (Stop::SpecialRegister { .. } | Stop::Break(_)))) => return Err(stop),
             Ok(Some(stop)) => Err(stop),
-            Ok(None) => Ok(()),
         };
         self.executed += 1;
+        self.cycle += 1;
         self.special.tick();
         result
+    }
+
+    /// Fetches and decodes; `None` if the fetch raised an exception.
+    #[cold]
+    fn fetch(&mut self, pc: u32, bus: &mut impl Bus) -> Result<Option<Instruction>, Stop> {
+        bus.at(self.cycle);
+        let word = match bus.fetch(pc) {
+            Ok(word) => word & 0xFF_FFFF,
+            Err(Refusal::Exception(cause)) => {
+                self.special.excvaddr = pc;
+                self.exception(cause, pc);
+                return Ok(None);
+            }
+            Err(Refusal::Unmodelled) => return Err(Stop::Access { pc, address: pc }),
+        };
+        let instruction = decode(word).ok_or(Stop::Instruction { address: pc, bytes: word })?;
+        self.cache.insert(pc, instruction);
+        Ok(Some(instruction))
     }
 
     /// Enters the exception vector of this state (ISA manual, section 4.4.1): EPC1, or DEPC within an exception.
@@ -147,21 +215,36 @@ impl Core {
         self.pc = special.vecbase + offset;
     }
 
+    #[inline(always)]
     fn take_interrupt(&mut self) {
-        let pending = self.special.interrupt & (self.special.intenable | 1 << NMI);
-        if pending == 0 {
-            return;
+        if self.special.interrupt & (self.special.intenable | 1 << NMI) != 0 {
+            match self.pending_interrupt() {
+                None => {}
+                Some(1) => self.exception(LEVEL_1_INTERRUPT, self.pc),
+                Some(level) => self.enter_level(level),
+            }
         }
-        let level = self.special.ps & 15;
-        if pending & 1 << NMI != 0 && level < 3 {
-            self.special.interrupt &= !(1 << NMI);
-            self.special.epc[2] = self.pc;
-            self.special.eps[1] = self.special.ps;
-            self.special.ps = (self.special.ps & !15) | 3 | PS_EXCM;
-            self.pc = self.special.vecbase + 0x20;
-        } else if pending & !(1 << NMI) != 0 && level < 1 && self.special.ps & PS_EXCM == 0 {
-            self.exception(LEVEL_1_INTERRUPT, self.pc);
+    }
+
+    /// Returns the level of the interrupt that is taken next, 1 or 3.
+    fn pending_interrupt(&self) -> Option<u32> {
+        let special = &self.special;
+        let level = special.ps & 15;
+        if special.interrupt & 1 << NMI != 0 && level < 3 {
+            return Some(3);
         }
+        let pending = special.interrupt & special.intenable & !(1 << NMI) != 0;
+        (pending && level < 1 && special.ps & PS_EXCM == 0).then_some(1)
+    }
+
+    /// Enters the vector of the NMI, which is an edge (ISA manual, section 4.4.4).
+    fn enter_level(&mut self, level: u32) {
+        let special = &mut self.special;
+        special.interrupt &= !(1 << NMI);
+        special.epc[2] = self.pc;
+        special.eps[1] = special.ps;
+        special.ps = (special.ps & !15) | level | PS_EXCM;
+        self.pc = special.vecbase + 0x20;
     }
 
     /// The part of execution that changes the flow by state: exceptions, returns from them, waiting.

@@ -57,6 +57,7 @@ impl Default for SpecialRegisters {
 }
 
 impl SpecialRegisters {
+    #[inline(always)]
     pub(super) fn tick(&mut self) {
         self.ccount = self.ccount.wrapping_add(1);
         if self.ccount == self.ccompare {

@@ -39,6 +39,7 @@ pub struct SpiFlash {
     cache_enabled: bool,
     cache: Vec<u8>,
     valid: Vec<bool>,
+    window_changed: bool,
 }
 
 impl SpiFlash {
@@ -59,6 +60,7 @@ impl SpiFlash {
             cache_enabled: false,
             cache: vec![0; WINDOW_SIZE],
             valid: vec![false; WINDOW_SIZE / LINE],
+            window_changed: false,
         }
     }
 
@@ -80,17 +82,25 @@ impl SpiFlash {
 
     /// The cache forgets everything.
     pub fn flush(&mut self) {
+        self.window_changed = true;
         self.valid.fill(false);
     }
 
     /// Switches the cache; `bit` is bit 8 of DPORT's register 0x0c.
     pub fn enable_cache(&mut self, bit: bool) {
         self.cache_enabled = bit;
+        self.window_changed = true;
+    }
+
+    /// Returns whether the window shows something else than when this was asked last: other bytes, or nothing.
+    pub fn take_window_change(&mut self) -> bool {
+        std::mem::take(&mut self.window_changed)
     }
 
     /// Lets the cache use the bus, or not: bit 17 of CTRL.
     pub fn allow_cache(&mut self, is_allowed: bool) {
         self.ctrl = if is_allowed { self.ctrl | AHB } else { self.ctrl & !AHB };
+        self.window_changed = true;
     }
 
     /// Returns whether the window shows flash.
@@ -142,7 +152,10 @@ impl SpiFlash {
         match offset {
             0x00 => return self.command(value, now),
             0x04 => self.address = value,
-            0x08 => self.ctrl = value,
+            0x08 => {
+                self.window_changed |= (self.ctrl ^ value) & AHB != 0;
+                self.ctrl = value;
+            }
             0x10 => self.status_read = value,
             0x28 => self.status_to_write = value,
             0x40..=0x7c => {

@@ -191,7 +191,8 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
                 let is_given_up = state.rejected || state.attempts >= dunlin_config_format::slot::ATTEMPTS;
                 let unreadable = Reason::Unreadable.code();
                 let reason = if is_given_up { state.reason } else { Some(unreadable) };
-                let is_starting = !is_given_up && self.node.shared.change.signaled();
+                let shared = &self.node.shared;
+                let is_starting = !is_given_up && (shared.change.signaled() || shared.is_leaving.get());
                 VerdictReply {
                     outcome: if is_starting { outcome::STARTING } else { outcome::REJECTED },
                     reason: reason.filter(|_| !is_starting),

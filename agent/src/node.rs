@@ -285,6 +285,8 @@ pub struct Shared {
     pub confirm_next: Cell<Option<u32>>,
     /// Whether a birth message is due: the node or what it runs has changed.
     pub birth_due: Cell<bool>,
+    /// Whether the running configuration is being left for the one that the store now says.
+    pub is_leaving: Cell<bool>,
     /// Whether every sensor of the running configuration has been sampled once.
     pub sampled: Cell<bool>,
     /// When each part will be back at the latest.
@@ -331,6 +333,7 @@ impl Shared {
             health: RefCell::new(HealthTable::default()),
             confirm_next: Cell::new(None),
             birth_due: Cell::new(false),
+            is_leaving: Cell::new(false),
             sampled: Cell::new(false),
             promises: Promises::default(),
             measurement: Measurement::default(),

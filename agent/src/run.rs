@@ -110,6 +110,7 @@ async fn configurations<P: Platform>(node: &Node<P>, network: Network<'_>, memor
             continue;
         }
         shared.running.set(start(node, loaded));
+        shared.is_leaving.set(false);
         let body = shared.body.borrow();
         let config = body.bytes.get(..body.len).and_then(|bytes| Config::decode(bytes).ok());
         let change = match &config {
@@ -210,6 +211,7 @@ async fn run_configuration<P: Platform>(
             _ => shared.change.wait().await,
         }
     };
+    shared.is_leaving.set(true);
     shared.promises.sampler.set(Instant::MAX);
     let (leaving, time) = match change {
         Change::Apply if !keeps_names(node, config) => (Leaving::ForGood, CLEARANCE),

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    Exit, check, compile, completions, diff, erase, explain, info, monitor, new, ports, probe, pull, push,
-    read, restart, rollback, schema, show, simulate,
+    Exit, bridge, check, compile, completions, diff, erase, explain, info, monitor, new, ports, probe, pull,
+    push, read, restart, rollback, schema, show, simulate,
 };
 
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
@@ -26,6 +26,7 @@ Board:
   show       show a file, an image or a board's configuration, defaults written out
   info       tell who a board is and how it is
   monitor    show readings, health and log lines as they come
+  bridge     carry the network of a board over its cable
   read       measure a sensor now
   probe      tell which addresses of an I2C bus answer
   rollback   return to the configuration before
@@ -66,6 +67,7 @@ enum Verb {
     Show(show::Arguments),
     Info(info::Arguments),
     Monitor(monitor::Arguments),
+    Bridge(bridge::Arguments),
     Read(read::Arguments),
     Probe(probe::Arguments),
     Rollback(rollback::Arguments),
@@ -103,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Show(arguments)) => show::run(&arguments),
         Some(Verb::Info(arguments)) => info::run(&arguments),
         Some(Verb::Monitor(arguments)) => monitor::run(&arguments),
+        Some(Verb::Bridge(arguments)) => bridge::run(&arguments),
         Some(Verb::Read(arguments)) => read::run(&arguments),
         Some(Verb::Probe(arguments)) => probe::run(&arguments),
         Some(Verb::Rollback(arguments)) => rollback::run(&arguments),

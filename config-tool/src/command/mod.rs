@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::device::{Hello, HelloTask};
 use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
 
+pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod completions;

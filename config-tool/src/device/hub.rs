@@ -1,16 +1,30 @@
 //! One port, many users: whole frames of several clients multiplexed onto one line.
 //!
 //! Frame numbers are rewritten on the way, so that each client gets the replies to its own requests; text and events go to
-//! everybody. Sans-I/O: bytes of the port and of clients in, bytes for the port and for clients out. A client speaks the very
+//! everybody. Network packets are the holder's own business: they are handed to it and not forwarded. Sans-I/O: bytes of the port and of clients in, bytes for the port and for clients out. A client speaks the very
 //! protocol of the line and can't tell a hub from a board.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_config_format::frame::{Encoded, Frame, MAX_PAYLOAD, Received, Receiver, channel};
 use dunlin_config_format::message::{self, MonitorRequest, kind};
 
 /// Whose bytes: chosen by the caller, any number.
 pub type ClientId = u32;
+
+/// Frames of packets that wait for whoever carries them; further ones are lost, as packets may be.
+const PACKETS: usize = 256;
+
+/// A frame of the packets channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketFrame {
+    /// What it is; see [`packet::kind`](dunlin_config_format::packet::kind).
+    pub kind: u8,
+    /// Frame number.
+    pub number: u8,
+    /// Payload.
+    pub payload: Vec<u8>,
+}
 
 /// The multiplexer.
 #[derive(Debug)]
@@ -21,6 +35,12 @@ pub struct Hub {
     clients: BTreeMap<ClientId, Client>,
     /// By the number on the line: who asked, and under which number.
     asked: Vec<Option<(ClientId, u8)>>,
+    has_spoken: bool,
+    /// Packets from the device, and for it.
+    packets: VecDeque<PacketFrame>,
+    held_packets: VecDeque<Vec<u8>>,
+    /// Number of a request that keeps the device from reading the line until it has replied.
+    erasing: Option<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +60,17 @@ impl Hub {
     /// Creates a hub without clients.
     pub fn new() -> Self {
         let asked = vec![None; 256];
-        Hub { port: Receiver::new(), port_bytes: Vec::new(), number: 0, clients: BTreeMap::new(), asked }
+        Hub {
+            port: Receiver::new(),
+            port_bytes: Vec::new(),
+            number: 0,
+            clients: BTreeMap::new(),
+            asked,
+            has_spoken: false,
+            packets: VecDeque::new(),
+            held_packets: VecDeque::new(),
+            erasing: None,
+        }
     }
 
     /// Adds a client.
@@ -70,6 +100,9 @@ impl Hub {
         let Some(mut client) = self.clients.remove(&id) else { return };
         for byte in bytes {
             let Received::Frame(frame) = client.receiver.push(*byte) else { continue };
+            if frame.channel == channel::PACKETS {
+                continue;
+            }
             let request = (frame.channel == channel::CONTROL && frame.kind == kind::MONITOR)
                 .then(|| message::decode::<MonitorRequest>(frame.payload).ok())
                 .flatten();
@@ -95,8 +128,19 @@ impl Hub {
                 Received::Text(text) => (text, None),
                 Received::Frame(frame) => (&[][..], Some(frame)),
             };
+            self.has_spoken |= frame.is_some();
+            if let Some(Frame { channel: channel::PACKETS, kind, number, payload }) = frame {
+                if self.packets.len() < PACKETS {
+                    self.packets.push_back(PacketFrame { kind, number, payload: payload.to_vec() });
+                }
+                continue;
+            }
             let reply = frame.filter(|frame| frame.channel == channel::CONTROL);
             if let Some(reply) = reply {
+                if self.erasing == Some(reply.number) {
+                    self.erasing = None;
+                    self.port_bytes.extend(self.held_packets.drain(..).flatten());
+                }
                 let asker = self.asked.get(usize::from(reply.number)).copied().flatten();
                 if let Some((client, number)) =
                     asker.and_then(|(id, n)| Some((self.clients.get_mut(&id)?, n)))
@@ -111,6 +155,26 @@ impl Hub {
                     client.push(frame);
                 }
             }
+        }
+    }
+
+    /// Returns whether the device has sent a valid frame.
+    pub fn has_spoken(&self) -> bool {
+        self.has_spoken
+    }
+
+    /// Takes a frame of the packets channel that the device has sent.
+    pub fn take_packet(&mut self) -> Option<PacketFrame> {
+        self.packets.pop_front()
+    }
+
+    /// Sends a whole frame of the packets channel, encoded: at once, or when the device has replied to a request during which
+    /// it does not read the line.
+    pub fn send_packet(&mut self, frame: &[u8]) {
+        if self.erasing.is_none() {
+            self.port_bytes.extend_from_slice(frame);
+        } else if self.held_packets.len() < PACKETS {
+            self.held_packets.push_back(frame.to_vec());
         }
     }
 
@@ -141,6 +205,9 @@ impl Hub {
         if let Ok(encoded) = Encoded::new(&Frame { number: self.number, ..*frame }) {
             self.port_bytes.extend_from_slice(encoded.as_bytes());
         }
+        // Only the newest counts: whoever asks something else has given a lost reply up.
+        let erases = matches!(frame.kind, kind::BEGIN | kind::SECRET | kind::ERASE);
+        self.erasing = (frame.channel == channel::CONTROL && erases).then_some(self.number);
     }
 }
 
@@ -226,6 +293,39 @@ mod tests {
         assert!(asked(&mut hub).is_empty());
         hub.leave(2);
         assert_eq!(asked(&mut hub), [0]);
+    }
+
+    #[test]
+    fn packets_are_the_holders_alone() {
+        let mut hub = Hub::new();
+        hub.join(1);
+        assert!(!hub.has_spoken());
+        hub.receive_port(&frame(2, 1, 9, &[0, 0x80, 0x45]));
+        assert!(hub.has_spoken() && hub.take_client(1).is_empty());
+        let packet = PacketFrame { kind: 1, number: 9, payload: vec![0, 0x80, 0x45] };
+        assert_eq!((hub.take_packet(), hub.take_packet()), (Some(packet), None));
+        // A client can't send any: two networks on one cable would be none.
+        hub.receive_client(1, &frame(2, 1, 9, &[0, 0x80, 0x45]));
+        assert!(hub.take_port().is_empty());
+    }
+
+    #[test]
+    fn no_packet_is_sent_while_flash_is_erased() {
+        let mut hub = Hub::new();
+        hub.join(1);
+        let packet = frame(2, 1, 0, &[0, 0x80, 0x45]);
+        for kind in [kind::BEGIN, kind::SECRET, kind::ERASE] {
+            hub.receive_client(1, &frame(0, kind, 7, &[0xa0]));
+            hub.send_packet(&packet);
+            let asked = frames(&hub.take_port());
+            assert_eq!(asked.len(), 1);
+            hub.receive_port(&frame(0, kind | kind::REPLY, asked[0].1.wrapping_add(1), &[]));
+            assert!(hub.take_port().is_empty(), "the reply to another request");
+            hub.receive_port(&frame(0, kind | kind::REPLY, asked[0].1, &[]));
+            assert_eq!(hub.take_port(), packet);
+            hub.send_packet(&packet);
+            assert_eq!(hub.take_port(), packet);
+        }
     }
 
     #[test]

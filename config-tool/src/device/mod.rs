@@ -17,7 +17,7 @@ mod task;
 pub use exchange::{Exchange, Patience};
 pub use failure::Failure;
 pub use hello::{Hello, HelloTask};
-pub use hub::{ClientId, Hub};
+pub use hub::{ClientId, Hub, PacketFrame};
 pub use monitor::{MonitorTask, NodeEvent};
 pub use pull::{PullTask, PulledImage};
 pub use push::{Package, Progress, PushOptions, PushTask, Pushed, Trial};

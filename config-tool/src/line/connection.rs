@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use super::network::Network;
 use super::port::{self, OpenError};
 use super::reader::{Event, Events};
 use super::share::{self, Listener};
@@ -88,6 +89,8 @@ pub struct Connection {
     heard: Heard,
     /// With the port itself: the hub and the socket that shares it. As a guest of another command: none.
     shared: Option<(Hub, Option<Listener>)>,
+    /// The node's network, while this process holds the port and the device has spoken.
+    network: Option<Network>,
 }
 
 impl Connection {
@@ -98,7 +101,7 @@ impl Connection {
     pub fn open(target: Target) -> Result<Self, LineError> {
         let (events, shared) = join_or_open(&target)?;
         let (station, started, heard) = (Station::default(), Instant::now(), Heard::default());
-        Ok(Connection { target, events, station, started, heard, shared })
+        Ok(Connection { target, events, station, started, heard, shared, network: None })
     }
 
     /// Returns what was opened.
@@ -214,6 +217,11 @@ impl Connection {
                         hub.receive_client(id, &bytes);
                     }
                 }
+                Event::Packet(frame) => {
+                    if let Some((hub, _)) = &mut self.shared {
+                        hub.send_packet(&frame);
+                    }
+                }
                 Event::Left(id) => {
                     if let Some((hub, Some(listener))) = &mut self.shared {
                         hub.leave(id);
@@ -223,6 +231,7 @@ impl Connection {
             }
             event = self.events.poll();
         }
+        self.carry_packets();
         if let Some((hub, listener)) = &mut self.shared {
             self.events.write_line(&hub.take_port()).map_err(broken)?;
             for id in hub.waiting() {
@@ -237,6 +246,20 @@ impl Connection {
         Ok(own)
     }
 
+    /// Hands the node's packets to its network, which begins with the first frame that the device sends. A computer that
+    /// can't carry packets still serves the line.
+    fn carry_packets(&mut self) {
+        let Some((hub, _)) = &mut self.shared else { return };
+        if self.network.is_none() && hub.has_spoken() {
+            self.network = Network::start(self.events.queue()).ok();
+        }
+        while let Some(packet) = hub.take_packet() {
+            if let Some(network) = &mut self.network {
+                network.receive(packet);
+            }
+        }
+    }
+
     /// A guest whose holder has ended takes the port over; what was on its way is asked for again by the tasks. A port of
     /// our own that ends is broken.
     fn reopen(&mut self, error: Option<io::Error>) -> Result<(), LineError> {
@@ -246,8 +269,19 @@ impl Connection {
                 None => "the other end has closed it".to_owned(),
             }));
         }
+        // Frames of its network would go into a queue that nobody reads.
+        self.network = None;
         (self.events, self.shared) = join_or_open(&self.target)?;
         Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.network.take().is_some() {
+            // A line that is broken needs no farewell.
+            let _ = self.events.write_line(&Network::farewell());
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod connection;
 pub mod folder;
+mod network;
 mod port;
 mod reader;
 mod share;

@@ -22,6 +22,8 @@ pub(super) enum Event {
     Client(u32, Vec<u8>),
     /// A client has gone.
     Left(u32),
+    /// A frame for the node, from its network.
+    Packet(Vec<u8>),
 }
 
 /// The sending end of a queue, which may tell somebody that there is something in it.

@@ -61,7 +61,7 @@ impl SharedLine {
                     self.hub.leave(id);
                     self.listener.dismiss(id);
                 }
-                Event::Line(_) | Event::LineEnded(_) => {}
+                Event::Line(_) | Event::LineEnded(_) | Event::Packet(_) => {}
             }
         }
         self.hub.receive_port(from_board);

@@ -1,6 +1,7 @@
 //! The product in front of a user: the program, a real mosquitto and its clients, on loopback.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod cable;
 mod mosquitto;
 
 use std::fs;
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cable::CabledBoard;
 use mosquitto::{Mosquitto, repository};
 
 /// One simulation at a time answers to the name `sim`.
@@ -41,6 +43,13 @@ impl Bench {
         let mut command = self.dunlin(&[&["simulate"], arguments].concat());
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.folder.join("simulate.log")).unwrap();
+        self.simulation = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    }
+
+    /// Starts another command that stays until [`Bench::kill`].
+    fn stay(&mut self, arguments: &[&str]) {
+        let log = fs::File::create(self.folder.join("stay.log")).unwrap();
+        let mut command = self.dunlin(arguments);
         self.simulation = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 
@@ -114,6 +123,41 @@ fn the_tutorial_reaches_a_real_broker_every_two_seconds() {
         &["-t", "dunlin/esp8266/request/read", "-e", "answers/1", "-m", "lux-9", "-W", "5"],
     );
     assert_eq!(answer.trim(), r#"{"error":"no-such-sensor","have":["lux-1"]}"#);
+}
+
+#[test]
+fn a_board_reaches_the_broker_through_the_cable_it_is_pushed_by() {
+    let broker = Mosquitto::start("cable");
+    let subscriber = broker.subscribe(&["-v", "-t", "#"]);
+    let mut bench = Bench::new("cable");
+    let board = CabledBoard::start();
+    let file = tutorial().replace("192.168.1.10", &format!("usb-host:{}", broker.port));
+    bench.write("node.toml", &file);
+    // A push carries the network itself: the trial ends with a confirmation.
+    let output = bench.run(&["push", "node.toml", "--port", &board.port]);
+    assert!(output.status.success() && text(&output).contains("confirmed"), "{}", text(&output));
+    subscriber.find(Duration::from_secs(1), |line| line.ends_with("online")).expect("the birth");
+    // Then a command that stays does.
+    bench.stay(&["bridge", "--port", &board.port]);
+    let find = |topic: &str| subscriber.find(Duration::from_secs(15), |line| line.starts_with(topic));
+    for _ in 0..3 {
+        let (_, line) = find("test-topic").expect("a reading");
+        assert!(event(line.trim_start_matches("test-topic ")).is_some(), "{line}");
+    }
+    // Another command pushes through it meanwhile, and readings go on.
+    bench
+        .write("next.toml", &file.replace("test-topic", "next-topic").replace("payload", "qos = 2\npayload"));
+    let output = bench.run(&["push", "next.toml", "--port", &board.port]);
+    assert!(output.status.success() && text(&output).contains("confirmed"), "{}", text(&output));
+    for _ in 0..3 {
+        find("next-topic").expect("a reading after the push");
+    }
+    // The node learns at once that nobody carries it any more; whoever comes next does.
+    bench.kill();
+    let output = bench.run(&["info", "--port", &board.port]);
+    assert!(output.status.success(), "{}", text(&output));
+    bench.stay(&["monitor", "--port", &board.port]);
+    find("next-topic").expect("a reading over the next command");
 }
 
 #[test]

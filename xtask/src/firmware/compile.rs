@@ -4,7 +4,7 @@
 //! step may write one: the target's description says that objects are bitcode, and the linker that the compiler calls does
 //! nothing. The program, with every crate in it by fat LTO, becomes assembly text; `compiler_builtins`, which takes no part in
 //! LTO, becomes assembly text of its own. Cargo can't be told that for single crates; this program, called in the
-//! compiler's stead, adds it to what these two emit.
+//! compiler's stead, adds it to what these two emit. It also makes the same inputs give the same bytes in any folder.
 
 use std::env;
 use std::ffi::OsString;
@@ -106,14 +106,13 @@ pub(crate) fn as_compiler() -> Option<ExitCode> {
     let folder = PathBuf::from(env::var_os(WRAPPER)?);
     let mut arguments = env::args_os().skip(1);
     let compiler = arguments.next()?;
-    let arguments: Vec<OsString> = arguments.collect();
-    let arguments = match crate_of(&arguments) {
-        Some(name) if name == PROGRAM || name == BUILTINS => {
-            let text = folder.join(text_of(&name));
-            arguments.into_iter().map(|argument| emit(argument, &text)).collect()
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.iter().any(|argument| argument == "--target") {
+        name_steadily(&mut arguments);
+        if let Some(name) = crate_of(&arguments).filter(|name| name == PROGRAM || name == BUILTINS) {
+            emit_text(&mut arguments, &folder.join(text_of(&name)));
         }
-        _ => arguments,
-    };
+    }
     match Command::new(&compiler).args(&arguments).status() {
         Ok(status) => Some(ExitCode::from(u8::from(!status.success()))),
         Err(error) => {
@@ -128,14 +127,26 @@ fn crate_of(arguments: &[OsString]) -> Option<String> {
     arguments.get(at + 1)?.to_str().map(str::to_owned)
 }
 
-/// Returns `argument`; where it says what to emit, with assembly text at `text` besides.
-fn emit(argument: OsString, text: &Path) -> OsString {
-    let Some(kinds) = argument.to_str().and_then(|argument| argument.strip_prefix("--emit=")) else {
-        return argument;
-    };
-    let mut emit = OsString::from(format!("--emit={kinds},asm="));
-    emit.push(text);
-    emit
+/// Names the crate by its package and version, where cargo names it by the folder of the build, too: symbols, and the order
+/// of functions with them, must not depend on that.
+fn name_steadily(arguments: &mut [OsString]) {
+    let package =
+        ["CARGO_PKG_NAME", "CARGO_PKG_VERSION"].map(|name| env::var(name).unwrap_or_default()).join("-");
+    for argument in arguments {
+        if argument.to_str().is_some_and(|argument| argument.starts_with("metadata=")) {
+            *argument = format!("metadata={package}").into();
+        }
+    }
+}
+
+/// Emits assembly text at `text`, besides what is emitted already.
+fn emit_text(arguments: &mut [OsString], text: &Path) {
+    for argument in arguments {
+        if argument.to_str().is_some_and(|argument| argument.starts_with("--emit=")) {
+            argument.push(",asm=");
+            argument.push(text);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,8 +154,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn assembly_text_is_emitted_besides() {
-        assert_eq!(emit("--emit=dep-info,link".into(), Path::new("x.s")), "--emit=dep-info,link,asm=x.s");
-        assert_eq!(emit("-Copt-level=s".into(), Path::new("x.s")), "-Copt-level=s");
+    fn text_is_emitted_besides_and_names_are_steady() {
+        let mut arguments: Vec<OsString> =
+            ["-C", "metadata=0f8a", "--emit=dep-info,link", "-Copt-level=z"].map(Into::into).into();
+        name_steadily(&mut arguments);
+        emit_text(&mut arguments, Path::new("x.s"));
+        let metadata = format!("metadata=xtask-{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(arguments, ["-C", &metadata, "--emit=dep-info,link,asm=x.s", "-Copt-level=z"]);
     }
 }

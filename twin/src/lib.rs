@@ -5,4 +5,5 @@ pub mod devices;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod native;
+pub mod simulation;
 pub mod world;

@@ -55,9 +55,9 @@ fn equal_seeds_repeat_to_the_byte() {
         scenario.seed = seed;
         scenario.faults = vec![fault("loss", 5, Some(20), FaultKind::Loss { rate: 0.3 })];
         let mut world = World::with(&tutorial(2_000, QoS::AtLeastOnce), &scenario);
-        world.simulation.lan().link().start_capture();
+        world.simulation.lan().unwrap().link().start_capture();
         world.run_s(60);
-        (world.simulation.lan().link().take_capture(), world.messages("test-topic"))
+        (world.simulation.lan().unwrap().link().take_capture(), world.messages("test-topic"))
     };
     let (first, second, other) = (run(1), run(1), run(2));
     assert!(first == second);

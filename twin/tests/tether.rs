@@ -9,7 +9,7 @@ use dunlin_config_format::config::QoS;
 use dunlin_config_format::frame::{Received, Receiver, channel};
 use dunlin_config_format::message::{self, HelloRequest, kind};
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
-use dunlin_twin::native::simulation::Simulation;
+use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::environment::Environment;

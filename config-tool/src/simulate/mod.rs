@@ -13,7 +13,7 @@ use std::rc::Rc;
 use dunlin_config_format::flash_map::SLOTS;
 use dunlin_config_format::image::{Header, Image};
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
-use dunlin_twin::native::simulation::{Incident, Simulation};
+use dunlin_twin::simulation::{Incident, Simulation};
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::network::upstream::ConnectionNumber;
@@ -83,13 +83,25 @@ pub struct Run {
 }
 
 impl Run {
-    /// Returns a board in the world of `scenario`.
-    pub fn new(clock: Clock, scenario: &Scenario, flash: NorFlash, timing: Timing, csv: bool) -> Self {
+    /// Returns a board in the world of `scenario`: with an emulated chip that boots what is in flash, or else with the agent
+    /// compiled natively.
+    pub fn new(
+        clock: Clock,
+        scenario: &Scenario,
+        flash: NorFlash,
+        timing: Timing,
+        csv: bool,
+        has_chip: bool,
+    ) -> Self {
         let story: Rc<RefCell<Story>> = Rc::default();
         if csv {
             story.borrow_mut().trace = Trace::with_csv();
         }
-        let simulation = Simulation::new(&clock, scenario, flash, timing);
+        let simulation = if has_chip {
+            Simulation::with_chip(&clock, scenario, flash, timing)
+        } else {
+            Simulation::new(&clock, scenario, flash, timing)
+        };
         Run { clock, simulation, story, cut: None }
     }
 
@@ -113,6 +125,9 @@ impl Run {
                     }
                     story.trace.add(now, Happening::Started { cause });
                     story.lines.push(Line::note(now, format!("board started: {cause}")));
+                }
+                Incident::Stopped(text) => {
+                    story.lines.push(Line::note(now, format!("the chip stands still: {text}")));
                 }
                 Incident::Fault(fault, begins) => {
                     let (name, kind) = (fault.name.as_str(), fault.kind.name());

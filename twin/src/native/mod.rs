@@ -2,5 +2,4 @@
 
 pub mod board;
 pub mod executor;
-mod pair;
-pub mod simulation;
+pub(crate) mod pair;

@@ -149,6 +149,30 @@ impl SerialLine {
         }
     }
 
+    /// A board with a UART of its own has put a byte on the wire, whose stop bit ends `at_ns` nanoseconds after the clock's
+    /// start, at `rate` bits per second.
+    pub(crate) fn put_byte(&self, at_ns: u64, byte: u8, rate: u32) {
+        let mut line = self.0.borrow_mut();
+        line.counts.to_host += 1;
+        let (latency, host_rate) = (line.adapter_latency, line.host_rate);
+        for byte in resample(&[byte], rate, host_rate) {
+            let (byte, copies) = {
+                let line = &mut *line;
+                line.noise.pass(byte, &mut line.counts.damaged)
+            };
+            for _ in 0..copies {
+                line.to_host.push_back((at_ns + latency, byte));
+            }
+        }
+    }
+
+    /// Hands the bytes on their way to a board with a UART of its own over, with the nanosecond at which each is complete.
+    pub(crate) fn take_arrivals(&self, mut take: impl FnMut(u64, u8)) {
+        for (at_ns, byte) in self.0.borrow_mut().to_board.drain(..) {
+            take(at_ns, byte);
+        }
+    }
+
     /// Returns what went over the line so far.
     pub fn counts(&self) -> Counts {
         self.0.borrow().counts

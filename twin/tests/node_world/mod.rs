@@ -11,7 +11,7 @@ use dunlin_config_format::driver::Driver;
 use dunlin_config_format::flash_map::SLOTS;
 use dunlin_config_format::image::Header;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
-use dunlin_twin::native::simulation::Simulation;
+use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::environment::Environment;

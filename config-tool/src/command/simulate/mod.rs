@@ -12,6 +12,7 @@ use std::sync::mpsc::Receiver;
 
 use clap::Args;
 use dunlin_config_format::config::Config;
+use dunlin_config_format::flash_map::FIRMWARE;
 use dunlin_config_format::image::Image;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::host::real_time::RealTime;
@@ -74,6 +75,9 @@ pub(crate) struct Arguments {
     /// Write the node's network packets (pcap)
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
+    /// Run this firmware image on an emulated ESP8266, in place of the agent compiled for this computer
+    #[arg(long, value_name = "IMAGE", conflicts_with = "pcap")]
+    firmware: Option<PathBuf>,
     /// How long the flash chip takes to erase a sector
     #[arg(long, value_name = "TIME", default_value = "45ms", value_parser = duration::parse)]
     erase_time: Duration,
@@ -106,6 +110,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             return Err(CommandError::new(Exit::Usage, text));
         }
     }
+    if let Some(path) = &arguments.firmware {
+        put_firmware(&flash, path)?;
+        println!("on an emulated ESP8266, with the firmware of {}", path.display());
+    }
     let clock = if arguments.is_virtual { Clock::virtual_time() } else { Clock::following(RealTime::new()) };
     let scenario = load_scenario(arguments)?;
     let timing = Timing { erase: arguments.erase_time, ..Timing::default() };
@@ -114,15 +122,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         flash_file::keep(&flash, path)
             .map_err(|error| CommandError::new(Exit::Device, format!("`{}`: {error}", path.display())))?;
     }
-    let mut node = Run::new(clock, &scenario, flash, timing, arguments.csv.is_some());
+    let mut node =
+        Run::new(clock, &scenario, flash, timing, arguments.csv.is_some(), arguments.firmware.is_some());
     // The stand-in is where the file's broker is. A file that is pushed later and names another one finds nobody there.
     let config = Config::decode(image.body)
         .map_err(|error| CommandError::new(Exit::Refused, format!("{name}: {error:?}")))?;
     if let (Ok(address), Ok(port)) = (config.mqtt.host.parse(), u16::try_from(config.mqtt.port.0)) {
         node.simulation.serve_only(SocketAddrV4::new(address, port));
     }
-    if arguments.pcap.is_some() {
-        node.simulation.lan().link().start_capture();
+    if let Some(lan) = node.simulation.lan().filter(|_| arguments.pcap.is_some()) {
+        lan.link().start_capture();
     }
     let result = if arguments.is_virtual {
         run_virtually(arguments, &mut node)
@@ -173,6 +182,25 @@ fn open_flash(path: Option<&Path>) -> Result<NorFlash, CommandError> {
         return Err(CommandError::new(Exit::Usage, text));
     }
     Ok(NorFlash::with_contents(bytes))
+}
+
+/// Puts a firmware image where a board has it.
+fn put_firmware(flash: &NorFlash, path: &Path) -> Result<(), CommandError> {
+    let shown = path.display();
+    let image = fs::read(path).map_err(|error| {
+        let text = format!("`{shown}`: {error}; `cargo xtask firmware` builds target/firmware/dunlin.bin");
+        CommandError::new(Exit::Usage, text)
+    })?;
+    if image.len() > FIRMWARE.size as usize {
+        let text = format!(
+            "`{shown}` has {} bytes and reaches into the configurations; a firmware has at most {}",
+            image.len(),
+            FIRMWARE.size
+        );
+        return Err(CommandError::new(Exit::Usage, text));
+    }
+    flash.poke(FIRMWARE.address, &image);
+    Ok(())
 }
 
 fn run_virtually(arguments: &Arguments, node: &mut Run) -> Result<(), String> {
@@ -297,8 +325,8 @@ fn finish(arguments: &Arguments, node: &Run, flash: &NorFlash) -> Result<(), Com
     if let Some(path) = &arguments.plot {
         write(path, plot(&story.trace, "dunlin simulate").as_bytes())?;
     }
-    if let Some(path) = &arguments.pcap {
-        write(path, &node.simulation.lan().link().take_capture())?;
+    if let (Some(path), Some(lan)) = (&arguments.pcap, node.simulation.lan()) {
+        write(path, &lan.link().take_capture())?;
     }
     let (counts, flash) = (story.trace.counts(), flash.counts());
     let (mut transactions, mut samples) = (0, 0);

@@ -1,35 +1,35 @@
-//! A native board in a world: the agent, what it is connected to, and what befalls it, on one clock.
+//! One board in a world: its processor, what it is connected to, and what befalls it, on one clock.
 //!
-//! A simulation is stepped: it lets everything run until nothing moves, and tells when something will move again. Whoever
-//! owns it waits until then, on the real clock or by moving the virtual one, and offers it an upstream for the node's
-//! connections: the world's broker, or sockets of the host.
+//! The processor is the host's, running the agent natively, or an emulated chip that runs the shipping image; everything
+//! around it is the same. A simulation is stepped: it lets everything run until nothing moves, and tells when something will
+//! move again. Whoever owns it waits until then, on the real clock or by moving the virtual one, and offers it an upstream
+//! for the node's connections: the world's broker, or sockets of the host.
 
-use std::cell::Cell;
+mod broker_fault;
+mod chip;
+mod native;
+
 use std::net::SocketAddrV4;
-use std::rc::Rc;
 
 use dunlin_agent::platform::ResetCause;
-use dunlin_agent::tether::Tether;
-use dunlin_agent::{Exit, Memory, network, run};
-use dunlin_config_format::packet::NODE_ADDRESS;
-use embassy_net_driver::Driver;
 use embassy_time::{Duration, Instant};
 use rand_core::SeedableRng;
 use rand_pcg::Pcg32;
 
-use super::board::{Hardware, NativeBoard};
-use super::executor::{Executor, Spinning};
-use super::pair::first_of;
 use crate::devices::i2c::Wiring;
 use crate::devices::nor_flash::{Cut, NorFlash, Tear, Timing};
 use crate::devices::tsl2591::{Part, Tsl2591};
+use crate::native::board::Hardware;
+use crate::native::executor::Spinning;
 use crate::world::clock::Clock;
-use crate::world::network::gateway::GatewaySettings;
 use crate::world::network::lan::Lan;
-use crate::world::network::link::{LinkSettings, NodePort};
-use crate::world::network::upstream::{ConnectionNumber, ConnectionState, Resolution, Upstream};
+use crate::world::network::link::LinkSettings;
+use crate::world::network::upstream::Upstream;
 use crate::world::scenario::{Edge, Fault, FaultKind, Scenario, Schedule, carry_out_on_wires};
 use crate::world::serial_line::{Noise, SerialLine};
+use broker_fault::{BrokerFault, Faulty};
+use chip::{ChipNode, Outcome};
+use native::NativeNode;
 
 /// How long a board that was reset takes until the agent runs.
 const RESET_TIME: Duration = Duration::from_millis(50);
@@ -46,15 +46,14 @@ pub enum Incident {
     Fault(Fault, bool),
     /// The board started.
     Started(ResetCause),
+    /// The chip stands still: what a person should know.
+    Stopped(String),
 }
 
-/// A native board in a world.
+/// A board in a world.
 pub struct Simulation {
     hardware: Hardware,
-    lan: Lan,
-    port: NodePort,
-    executor: Executor<'static>,
-    exit: Rc<Cell<Option<Exit>>>,
+    node: Node,
     faults: Schedule,
     /// When the board starts; none while it runs.
     starts_at: Option<(Instant, ResetCause)>,
@@ -65,31 +64,63 @@ pub struct Simulation {
     /// Where the broker is; none for everywhere.
     broker_address: Option<SocketAddrV4>,
     host: Host,
-    is_tethered: bool,
+}
+
+/// The processor of the board, with its network.
+enum Node {
+    Native(Box<NativeNode>),
+    Chip(Box<ChipNode>),
 }
 
 /// What is at the other end of the serial line: takes the bytes that have arrived, and puts bytes on the line.
-type Host = Box<dyn FnMut(Instant, &SerialLine)>;
+type Host = Box<dyn FnMut(Instant, &mut HostEnd<'_>)>;
 
-/// Runs the agent on a board whose network goes over `device`.
-async fn live(board: Hardware, device: impl Driver, tether: Option<&Tether>) -> Exit {
-    let mut resources = Box::new(network::Resources::new());
-    let mut memory = Box::new(Memory::new());
-    let (network, mut runner) = network::new(device, &mut resources, board.entropy());
-    first_of(run(NativeBoard(board), network, tether, &mut memory), runner.run()).await
+/// The host's end of the serial line.
+pub struct HostEnd<'l> {
+    line: &'l SerialLine,
+    /// Bytes that were read already, where somebody else listens as well.
+    heard: Option<Vec<u8>>,
 }
 
-/// What a scenario does to the broker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct BrokerFault {
-    away: bool,
-    mute: bool,
+impl HostEnd<'_> {
+    /// Takes the bytes that have arrived.
+    pub fn host_read(&mut self, now: Instant, bytes: &mut Vec<u8>) {
+        match &mut self.heard {
+            None => self.line.host_read(now, bytes),
+            Some(heard) => bytes.append(heard),
+        }
+    }
+
+    /// Puts bytes on the line.
+    pub fn host_write(&mut self, now: Instant, bytes: &[u8]) {
+        self.line.host_write(now, bytes);
+    }
 }
 
 impl Simulation {
-    /// Returns a board that starts with power-on, in the world of `scenario`, with this flash chip.
+    /// Returns a board that runs the agent natively and starts with power-on, in the world of `scenario`, with this flash
+    /// chip.
     pub fn new(clock: &Clock, scenario: &Scenario, flash: NorFlash, timing: Timing) -> Self {
         flash.set_clock(clock, timing);
+        Self::with(clock, scenario, flash, |_, _| {
+            Node::Native(Box::new(NativeNode::new(clock, scenario.seed)))
+        })
+    }
+
+    /// Returns a board with an emulated chip, which boots what is in flash. Its network goes over the serial line, which the
+    /// simulation carries.
+    pub fn with_chip(clock: &Clock, scenario: &Scenario, flash: NorFlash, timing: Timing) -> Self {
+        Self::with(clock, scenario, flash, |hardware, random| {
+            Node::Chip(Box::new(ChipNode::new(hardware, timing, scenario.seed, random)))
+        })
+    }
+
+    fn with(
+        clock: &Clock,
+        scenario: &Scenario,
+        flash: NorFlash,
+        node: impl FnOnce(&Hardware, Pcg32) -> Node,
+    ) -> Self {
         let environment = scenario.environment.clone();
         let started = clock.now();
         let wiring = Wiring::furnished(move |bus| {
@@ -99,14 +130,11 @@ impl Simulation {
         });
         let random = Pcg32::seed_from_u64(scenario.seed);
         let chip_id = 0x00d0_0000 | (scenario.seed as u32 & 0xffff);
-        let hardware = Hardware::new(clock.clone(), flash, wiring, SerialLine::new(), chip_id, random);
-        let (port, lan) = Lan::new(clock, GatewaySettings::default(), NODE_ADDRESS, scenario.seed);
+        let hardware =
+            Hardware::new(clock.clone(), flash, wiring, SerialLine::new(), chip_id, random.clone());
         Simulation {
+            node: node(&hardware, random),
             hardware,
-            lan,
-            port,
-            executor: Executor::new(),
-            exit: Rc::default(),
             faults: Schedule::new(scenario),
             starts_at: Some((started, ResetCause::PowerOn)),
             off_time: Duration::from_ticks(0),
@@ -114,7 +142,6 @@ impl Simulation {
             broker: BrokerFault::default(),
             broker_address: None,
             host: Box::new(|now, line| line.host_read(now, &mut Vec::new())),
-            is_tethered: false,
         }
     }
 
@@ -123,14 +150,16 @@ impl Simulation {
         self.broker_address = Some(address);
     }
 
-    /// Puts the board's network on its serial line, for a host that carries it, from the next start on. The simulation's own
-    /// network has no node then.
+    /// Puts a native board's network on its serial line, for a host that carries it, from the next start on. The
+    /// simulation's own network has no node then.
     pub fn tether(&mut self) {
-        self.is_tethered = true;
+        if let Node::Native(node) = &mut self.node {
+            node.is_tethered = true;
+        }
     }
 
     /// Connects a host to the serial line. Until then what the board says is lost.
-    pub fn connect_host(&mut self, host: impl FnMut(Instant, &SerialLine) + 'static) {
+    pub fn connect_host(&mut self, host: impl FnMut(Instant, &mut HostEnd<'_>) + 'static) {
         self.host = Box::new(host);
     }
 
@@ -139,9 +168,12 @@ impl Simulation {
         &self.hardware
     }
 
-    /// Returns the board's network, for its packet capture.
-    pub fn lan(&self) -> &Lan {
-        &self.lan
+    /// Returns a native board's network, for its packet capture; none where the network goes over the chip's serial line.
+    pub fn lan(&self) -> Option<&Lan> {
+        match &self.node {
+            Node::Native(node) => Some(&node.lan),
+            Node::Chip(_) => None,
+        }
     }
 
     /// Returns what has happened since the last call.
@@ -165,15 +197,18 @@ impl Simulation {
             self.start_if_due(now);
             self.hardware.line.advance(now);
             if self.starts_at.is_none() {
-                self.executor.run()?;
-                self.end_if_over();
+                self.run()?;
             }
             let now = clock.now();
-            (self.host)(now, &self.hardware.line);
+            self.let_host_work(now);
             self.hardware.line.advance(now);
-            let moved = self.lan.step(now, &mut upstream);
+            let moved = match &mut self.node {
+                Node::Native(node) => node.lan.step(now, &mut upstream),
+                Node::Chip(node) => node.step(now, &self.hardware.line, &mut upstream),
+            };
+            let is_woken = matches!(&self.node, Node::Native(node) if node.is_woken());
             let is_due = self.next_event().is_some_and(|at| at <= clock.now());
-            if !moved && !self.executor.is_woken() && !is_due {
+            if !moved && !is_woken && !is_due {
                 return Ok(());
             }
             // smoltcp may ask to be polled again at once until time has passed. On a processor a poll takes time; on a
@@ -186,23 +221,58 @@ impl Simulation {
         }
     }
 
+    /// Lets the processor run, and ends a run that is over: a restart was asked for, the watchdog bit, or a planned cut
+    /// happened.
+    fn run(&mut self) -> Result<(), Spinning> {
+        let now = self.hardware.clock.now();
+        let outcome = match &mut self.node {
+            Node::Native(node) => {
+                node.run()?;
+                if !self.hardware.flash.is_powered() {
+                    self.cut_power(self.off_time);
+                } else if node.take_exit() {
+                    self.reset(ResetCause::Software);
+                } else if self.hardware.clock.now() >= self.hardware.watchdog_bites_at() {
+                    self.reset(ResetCause::Watchdog);
+                }
+                return Ok(());
+            }
+            Node::Chip(node) => node.run(now, &self.hardware.line, &self.hardware.flash),
+        };
+        match outcome {
+            Outcome::Running => {}
+            Outcome::PowerLost => self.cut_power(self.off_time),
+            // The chip starts by itself.
+            Outcome::Reset(cause) => self.incidents.push(Incident::Started(cause)),
+            Outcome::Stopped(text) => self.incidents.push(Incident::Stopped(text)),
+        }
+        Ok(())
+    }
+
+    fn let_host_work(&mut self, now: Instant) {
+        let heard = match &mut self.node {
+            Node::Native(_) => None,
+            Node::Chip(node) => {
+                let mut bytes = Vec::new();
+                node.host_read(&mut bytes);
+                Some(bytes)
+            }
+        };
+        (self.host)(now, &mut HostEnd { line: &self.hardware.line, heard });
+    }
+
     /// Returns when something will move again.
     pub fn next_event(&self) -> Option<Instant> {
-        let board = match self.starts_at {
-            Some((at, _)) => Some(at),
-            None => Some(self.hardware.watchdog_bites_at()),
+        let hardware = &self.hardware;
+        let (network, board) = match &self.node {
+            Node::Native(node) => (node.lan.next_event(), Some(hardware.watchdog_bites_at())),
+            Node::Chip(node) => (None, node.next_event(&hardware.line)),
         };
-        let clock = &self.hardware.clock;
-        [
-            clock.next_alarm(),
-            self.lan.next_event(),
-            self.hardware.line.next_event(),
-            self.faults.next_at(),
-            board,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let board = self.starts_at.map(|(at, _)| at).or(board);
+        [hardware.clock.next_alarm(), network, hardware.line.next_event(), self.faults.next_at(), board]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Cuts the power, for as long as told.
@@ -220,11 +290,10 @@ impl Simulation {
     }
 
     fn stop(&mut self) {
-        // Dropping the agent is what a power cut does to it.
-        self.executor = Executor::new();
-        self.exit.set(None);
+        if let Node::Native(node) = &mut self.node {
+            node.stop();
+        }
         self.hardware.line.stop_board(self.hardware.clock.now());
-        self.lan.lose_node();
     }
 
     fn start_if_due(&mut self, now: Instant) {
@@ -232,28 +301,16 @@ impl Simulation {
         self.starts_at = None;
         self.hardware.reset(cause);
         self.hardware.flash.set_power(true);
-        self.hardware.line.restart_board(now);
         self.incidents.push(Incident::Started(cause));
-        let (board, port, exit) = (self.hardware.clone(), self.port.clone(), Rc::clone(&self.exit));
-        let is_tethered = self.is_tethered;
-        self.executor.spawn(async move {
-            exit.set(Some(if is_tethered {
-                let tether = Box::new(Tether::new());
-                live(board, tether.driver(), Some(&tether)).await
-            } else {
-                live(board, port, None).await
-            }));
-        });
-    }
-
-    /// Ends a run that is over: the agent asked for a restart, the watchdog bit, or a planned cut happened.
-    fn end_if_over(&mut self) {
-        if !self.hardware.flash.is_powered() {
-            self.cut_power(self.off_time);
-        } else if self.exit.take() == Some(Exit::Restart) {
-            self.reset(ResetCause::Software);
-        } else if self.hardware.clock.now() >= self.hardware.watchdog_bites_at() {
-            self.reset(ResetCause::Watchdog);
+        let outcome = match &mut self.node {
+            Node::Native(node) => {
+                node.start(&self.hardware, now);
+                Outcome::Running
+            }
+            Node::Chip(node) => node.start(now, cause),
+        };
+        if let Outcome::Stopped(text) = outcome {
+            self.incidents.push(Incident::Stopped(text));
         }
     }
 
@@ -294,88 +351,19 @@ impl Simulation {
 
     /// Sets link and broker to what the faults that are active make of them together.
     fn follow_network_faults(&mut self) {
-        self.lan.link().set(LinkSettings {
+        let settings = LinkSettings {
             up: !self.faults.has(FaultKind::LinkDown),
             black_hole: self.faults.has(FaultKind::BlackHole),
             delay: self.faults.delay(),
             loss: self.faults.loss(),
-        });
+        };
+        match &mut self.node {
+            Node::Native(node) => node.lan.link().set(settings),
+            Node::Chip(node) => node.link = settings,
+        }
         self.broker = BrokerFault {
             away: self.faults.has(FaultKind::BrokerAway),
             mute: self.faults.has(FaultKind::BrokerMute),
         };
-    }
-}
-
-/// An upstream with the scenario's faults.
-struct Faulty<'u, U> {
-    upstream: &'u mut U,
-    fault: BrokerFault,
-    address: Option<SocketAddrV4>,
-}
-
-/// The number of connections to where there is nobody; an upstream counts from the other end.
-const NOBODY: ConnectionNumber = ConnectionNumber::MAX;
-
-impl<U: Upstream> Upstream for Faulty<'_, U> {
-    fn connect(&mut self, now: Instant, destination: SocketAddrV4) -> Option<ConnectionNumber> {
-        if self.address.is_some_and(|address| address != destination) {
-            return Some(NOBODY);
-        }
-        self.upstream.connect(now, destination)
-    }
-
-    fn state(&mut self, connection: ConnectionNumber) -> ConnectionState {
-        if connection == NOBODY {
-            return ConnectionState::Refused;
-        }
-        match self.upstream.state(connection) {
-            ConnectionState::Connecting | ConnectionState::Open if self.fault.away => {
-                ConnectionState::Refused
-            }
-            state => state,
-        }
-    }
-
-    fn write(&mut self, now: Instant, connection: ConnectionNumber, bytes: &[u8]) -> usize {
-        // A broker that is stuck takes bytes and does nothing with them.
-        if self.fault.mute || connection == NOBODY {
-            bytes.len()
-        } else {
-            self.upstream.write(now, connection, bytes)
-        }
-    }
-
-    fn read(
-        &mut self,
-        connection: ConnectionNumber,
-        room: usize,
-        take: &mut dyn FnMut(&[u8]) -> usize,
-    ) -> usize {
-        if self.fault.mute || connection == NOBODY { 0 } else { self.upstream.read(connection, room, take) }
-    }
-
-    fn finish(&mut self, now: Instant, connection: ConnectionNumber) {
-        if connection != NOBODY {
-            self.upstream.finish(now, connection);
-        }
-    }
-
-    fn drop_connection(&mut self, now: Instant, connection: ConnectionNumber, reset: bool) {
-        if connection != NOBODY {
-            self.upstream.drop_connection(now, connection, reset);
-        }
-    }
-
-    fn resolve(&mut self, name: &str) -> Resolution {
-        self.upstream.resolve(name)
-    }
-
-    fn step(&mut self, now: Instant) {
-        self.upstream.step(now);
-    }
-
-    fn next_event(&self) -> Option<Instant> {
-        self.upstream.next_event()
     }
 }

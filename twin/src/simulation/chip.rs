@@ -1,0 +1,209 @@
+//! The shipping image on the emulated chip, with its network over the serial line.
+
+use std::collections::VecDeque;
+
+use dunlin_agent::platform::ResetCause;
+use dunlin_config_format::config::Config;
+use dunlin_config_format::flash_map::SLOTS;
+use dunlin_config_format::frame::{Received, Receiver, channel};
+use dunlin_config_format::image::{HEADER_SIZE, Header};
+use embassy_time::{Duration, Instant};
+use embedded_storage::nor_flash::ReadNorFlash as _;
+use rand_core::Rng;
+use rand_pcg::Pcg32;
+
+use crate::chip::peripherals::rtc::Cause;
+use crate::chip::time::Time;
+use crate::chip::{Chip, End, Settings};
+use crate::devices::nor_flash::{NorFlash, Timing};
+use crate::native::board::Hardware;
+use crate::world::network::link::LinkSettings;
+use crate::world::network::tether::Tether;
+use crate::world::network::upstream::Upstream;
+use crate::world::serial_line::SerialLine;
+
+/// How far the chip runs on its own while it is busy, before the world is looked at again.
+const SLICE: Duration = Duration::from_micros(500);
+/// Pins that have a bus on every board, for a board without a configuration.
+const USUAL_PINS: (u8, u8) = (4, 5);
+
+/// A chip, and the host's end of its network.
+pub(super) struct ChipNode {
+    chip: Chip,
+    origin: Instant,
+    tether: Tether,
+    frames: Receiver,
+    /// What the line to the host does to packets.
+    pub(super) link: LinkSettings,
+    delayed: VecDeque<(Instant, Vec<u8>)>,
+    random: Pcg32,
+    /// Changes of the flash chip when its images were looked at last.
+    seen: u64,
+    rate: u32,
+    /// Bytes from the board that the host has not read yet.
+    heard: VecDeque<u8>,
+}
+
+/// What happened to a chip.
+pub(super) enum Outcome {
+    Running,
+    PowerLost,
+    Reset(ResetCause),
+    Stopped(String),
+}
+
+impl ChipNode {
+    pub(super) fn new(hardware: &Hardware, timing: Timing, seed: u64, random: Pcg32) -> Self {
+        let origin = hardware.clock.now();
+        let chip = Chip::new(Settings {
+            flash: hardware.flash.clone(),
+            timing,
+            wiring: hardware.wiring.clone(),
+            chip_id: hardware.chip_id,
+            seed,
+            origin,
+        });
+        ChipNode {
+            chip,
+            origin,
+            tether: Tether::new(seed),
+            frames: Receiver::new(),
+            link: LinkSettings::default(),
+            delayed: VecDeque::new(),
+            random,
+            seen: u64::MAX,
+            rate: 0,
+            heard: VecDeque::new(),
+        }
+    }
+
+    /// Returns the chip's time at a moment of the world.
+    fn time(&self, at: Instant) -> Time {
+        Time::from_micros(at.saturating_duration_since(self.origin).as_micros())
+    }
+
+    pub(super) fn start(&mut self, now: Instant, cause: ResetCause) -> Outcome {
+        let at = self.time(now);
+        self.chip.skip_to(at);
+        let cause = match cause {
+            ResetCause::PowerOn => Cause::PowerOn,
+            ResetCause::External => Cause::External,
+            ResetCause::Watchdog => Cause::Watchdog,
+            ResetCause::Software | ResetCause::Panic => Cause::Software,
+        };
+        match self.chip.reset(cause) {
+            End::NotStarted(error) => Outcome::Stopped(error.0),
+            _ => Outcome::Running,
+        }
+    }
+
+    /// Lets the chip catch up with `now`.
+    pub(super) fn run(&mut self, now: Instant, line: &SerialLine, flash: &NorFlash) -> Outcome {
+        self.follow_wiring(flash);
+        line.take_arrivals(|at_ns, byte| {
+            let at = Time((u128::from(at_ns) * u128::from(crate::chip::time::PER_MICROSECOND) / 1000) as u64);
+            self.chip.receive(Time(at.0.saturating_sub(Time::from_micros(self.origin.as_micros()).0)), byte);
+        });
+        let end = self.time(now);
+        let outcome = match self.chip.run_until(end) {
+            End::Time => Outcome::Running,
+            End::PowerLost => Outcome::PowerLost,
+            End::Reset(Cause::Watchdog) => Outcome::Reset(ResetCause::Watchdog),
+            End::Reset(_) => Outcome::Reset(ResetCause::Software),
+            End::Stopped(text) => Outcome::Stopped(text),
+            End::NotStarted(error) => Outcome::Stopped(error.0),
+        };
+        for sent in self.chip.take_sent() {
+            let at_ns =
+                sent.at.0 * 1000 / crate::chip::time::PER_MICROSECOND + self.origin.as_micros() * 1000;
+            line.put_byte(at_ns, sent.byte, sent.rate);
+        }
+        let apb = self.chip.peripherals().apb();
+        let rate =
+            self.chip.peripherals().uarts[0].rate(crate::chip::time::PER_MICROSECOND * 1_000_000 / apb);
+        if rate != self.rate {
+            self.rate = rate;
+            line.set_board_rate(rate);
+        }
+        outcome
+    }
+
+    /// Wires the buses that the images in flash name, as a person does who deploys them.
+    fn follow_wiring(&mut self, flash: &NorFlash) {
+        let changes = flash.counts().programs + flash.counts().erases;
+        if changes == self.seen {
+            return;
+        }
+        if self.seen == u64::MAX {
+            self.chip.peripherals().gpio.wire(USUAL_PINS.0, USUAL_PINS.1);
+        }
+        self.seen = changes;
+        let mut flash = flash.clone();
+        for slot in SLOTS {
+            let mut header = [0; HEADER_SIZE];
+            let read = flash.read(slot.address, &mut header);
+            let Some(header) = read.ok().and_then(|()| Header::decode(&header).ok()) else { continue };
+            let mut body = vec![0; header.body_len as usize];
+            let read = flash.read(slot.address + HEADER_SIZE as u32, &mut body);
+            let Some(config) = read.ok().and_then(|()| Config::decode(&body).ok()) else { continue };
+            for bus in config.i2c.iter() {
+                self.chip.peripherals().gpio.wire(bus.sda, bus.scl);
+            }
+        }
+    }
+
+    /// Reads what the board has said: packets go to the tether, everything to the host.
+    fn listen(&mut self, now: Instant, line: &SerialLine) {
+        let mut bytes = Vec::new();
+        line.host_read(now, &mut bytes);
+        self.heard.extend(&bytes);
+        for byte in bytes {
+            let Received::Frame(frame) = self.frames.push(byte) else { continue };
+            let is_lost = self.link.black_hole
+                || !self.link.up
+                || self.link.loss > 0.0
+                    && f64::from(self.random.next_u32()) < self.link.loss * f64::from(u32::MAX);
+            if frame.channel == channel::PACKETS && !is_lost {
+                self.tether.receive(&frame);
+            }
+        }
+    }
+
+    /// Moves what the board has said to the host.
+    pub(super) fn host_read(&mut self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.heard.drain(..));
+    }
+
+    /// Moves packets between the line and the upstream; returns whether anything moved.
+    pub(super) fn step(&mut self, now: Instant, line: &SerialLine, upstream: &mut impl Upstream) -> bool {
+        self.listen(now, line);
+        let mut moved = self.tether.step(now, upstream);
+        while let Some(frame) = self.tether.take_frame() {
+            if self.link.up && !self.link.black_hole {
+                self.delayed.push_back((now + self.link.delay, frame.as_bytes().to_vec()));
+            }
+        }
+        // One frame at a time, so that a command's request never waits behind packets.
+        while line.host_idle_at() <= now && self.delayed.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, frame)) = self.delayed.pop_front() else { break };
+            line.host_write(now, &frame);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Returns when something happens next.
+    pub(super) fn next_event(&self, line: &SerialLine) -> Option<Instant> {
+        let chip = self.chip.next_event().map(|at| {
+            let at = at.instant(self.origin).max(self.chip.now().instant(self.origin));
+            // A busy chip goes on in slices; one that sleeps is woken behind the moment.
+            if self.chip.next_event() == Some(self.chip.now()) {
+                at + SLICE
+            } else {
+                at + Duration::from_micros(1)
+            }
+        });
+        let frame = self.delayed.front().map(|&(at, _)| at.max(line.host_idle_at()));
+        [chip, self.tether.next_event(), frame].into_iter().flatten().min()
+    }
+}

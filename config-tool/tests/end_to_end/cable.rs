@@ -11,7 +11,7 @@ use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::host::pty::Pty;
 use dunlin_twin::host::real_time::RealTime;
 use dunlin_twin::host::wait::WaitSet;
-use dunlin_twin::native::simulation::Simulation;
+use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::Broker;
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::environment::Environment;

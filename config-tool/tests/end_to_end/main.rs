@@ -41,6 +41,10 @@ impl Bench {
 
     fn simulate(&mut self, arguments: &[&str]) {
         let mut command = self.dunlin(&[&["simulate"], arguments].concat());
+        // The same cases on the shipping image: `cargo xtask test` runs them with the one that it has built.
+        if let Some(image) = std::env::var_os("DUNLIN_FIRMWARE") {
+            command.arg("--firmware").arg(image);
+        }
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.folder.join("simulate.log")).unwrap();
         self.simulation = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());

@@ -15,7 +15,7 @@ use dunlin_agent::usb::serve;
 use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
 use dunlin_config_format::image::Header;
 use dunlin_twin::world::clock::{Clock, TimeSource};
-use dunlin_twin::world::serial_line::{Noise, SerialLine};
+use dunlin_twin::world::serial_line::{HostEnd, Noise, SerialLine};
 use embassy_time::{Duration, Instant};
 
 use crate::board::{Board, Chip};
@@ -207,7 +207,7 @@ impl RealBoard {
     pub(crate) fn step(&mut self) {
         let clock = self.bench.clock.clone();
         let _entered = clock.enter();
-        self.pty.exchange(clock.now(), &self.bench.line).unwrap();
+        self.pty.exchange(clock.now(), &mut HostEnd::of(&self.bench.line)).unwrap();
         self.bench.poll_server();
         clock.block_for(Duration::from_micros(500));
         self.bench.line.advance(clock.now());

@@ -1,6 +1,6 @@
 //! A pseudo-terminal at the host's end of a serial line: a running simulation looks like a plugged-in board to any program.
 //!
-//! The line paces what goes through ([`SerialLine`]); this moves bytes and decides nothing. As on a real port, what the board
+//! The line paces what goes through ([`serial_line`](crate::world::serial_line)); this moves bytes and decides nothing. As on a real port, what the board
 //! sends while nobody has the port open is lost.
 
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::world::serial_line::SerialLine;
+use crate::world::serial_line::HostEnd;
 
 /// A pseudo-terminal. Its path can be opened as a serial port until it is dropped.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Pty {
     ///
     /// # Errors
     /// Where the system refuses for another reason than that nobody has the port open.
-    pub fn exchange(&self, now: Instant, line: &SerialLine) -> io::Result<()> {
+    pub fn exchange(&self, now: Instant, line: &mut HostEnd<'_>) -> io::Result<()> {
         let mut buffer = [0; 1024];
         loop {
             match rustix::io::read(&self.controller, &mut buffer) {

@@ -26,7 +26,7 @@ use crate::world::network::lan::Lan;
 use crate::world::network::link::LinkSettings;
 use crate::world::network::upstream::Upstream;
 use crate::world::scenario::{Edge, Fault, FaultKind, Scenario, Schedule, carry_out_on_wires};
-use crate::world::serial_line::{Noise, SerialLine};
+use crate::world::serial_line::{HostEnd, Noise, SerialLine};
 use broker_fault::{BrokerFault, Faulty};
 use chip::{ChipNode, Outcome};
 use native::NativeNode;
@@ -74,28 +74,6 @@ enum Node {
 
 /// What is at the other end of the serial line: takes the bytes that have arrived, and puts bytes on the line.
 type Host = Box<dyn FnMut(Instant, &mut HostEnd<'_>)>;
-
-/// The host's end of the serial line.
-pub struct HostEnd<'l> {
-    line: &'l SerialLine,
-    /// Bytes that were read already, where somebody else listens as well.
-    heard: Option<Vec<u8>>,
-}
-
-impl HostEnd<'_> {
-    /// Takes the bytes that have arrived.
-    pub fn host_read(&mut self, now: Instant, bytes: &mut Vec<u8>) {
-        match &mut self.heard {
-            None => self.line.host_read(now, bytes),
-            Some(heard) => bytes.append(heard),
-        }
-    }
-
-    /// Puts bytes on the line.
-    pub fn host_write(&mut self, now: Instant, bytes: &[u8]) {
-        self.line.host_write(now, bytes);
-    }
-}
 
 impl Simulation {
     /// Returns a board that runs the agent natively and starts with power-on, in the world of `scenario`, with this flash
@@ -258,7 +236,7 @@ impl Simulation {
                 Some(bytes)
             }
         };
-        (self.host)(now, &mut HostEnd { line: &self.hardware.line, heard });
+        (self.host)(now, &mut HostEnd::with(&self.hardware.line, heard));
     }
 
     /// Returns when something will move again.

@@ -179,6 +179,38 @@ impl SerialLine {
     }
 }
 
+/// The host's end of a line.
+pub struct HostEnd<'l> {
+    line: &'l SerialLine,
+    /// Bytes that were read already, where somebody else listens as well.
+    heard: Option<Vec<u8>>,
+}
+
+impl<'l> HostEnd<'l> {
+    /// Returns the end of `line`.
+    pub fn of(line: &'l SerialLine) -> Self {
+        HostEnd { line, heard: None }
+    }
+
+    /// Returns the end of `line`, from which somebody has read `heard` already.
+    pub(crate) fn with(line: &'l SerialLine, heard: Option<Vec<u8>>) -> Self {
+        HostEnd { line, heard }
+    }
+
+    /// Takes the bytes that have arrived.
+    pub fn host_read(&mut self, now: Instant, bytes: &mut Vec<u8>) {
+        match &mut self.heard {
+            None => self.line.host_read(now, bytes),
+            Some(heard) => bytes.append(heard),
+        }
+    }
+
+    /// Puts bytes on the line.
+    pub fn host_write(&mut self, now: Instant, bytes: &[u8]) {
+        self.line.host_write(now, bytes);
+    }
+}
+
 impl Default for SerialLine {
     fn default() -> Self {
         Self::new()

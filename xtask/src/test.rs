@@ -36,6 +36,11 @@ const STEPS: &[Step] = &[
         run(in_firmware("test").arg("--quiet"))
     }),
     ("firmware", || firmware::firmware(&[])),
+    ("image", || {
+        // The same cases as on the native board, on the image that was just built.
+        let image = root().join("target/firmware/dunlin.bin");
+        run(cargo("test").args(["--package", "dunlin", "--test", "end_to_end"]).env("DUNLIN_FIRMWARE", image))
+    }),
 ];
 
 /// Runs every step and prints how long each took.

@@ -141,7 +141,11 @@ impl Chip {
         match (self.is_standing, self.is_waiting) {
             (true, _) => None,
             (false, false) => Some(self.machine.now),
-            (false, true) => self.machine.peripherals.next_event(),
+            (false, true) => {
+                let cycles = self.core.cycles_to_compare() * self.machine.peripherals.cycle();
+                let compare = Time(self.machine.now.0 + cycles);
+                Some(self.machine.peripherals.next_event().map_or(compare, |at| at.min(compare)))
+            }
         }
     }
 
@@ -215,12 +219,12 @@ impl Chip {
         }
         let edges = peripherals.take_edges();
         let levels = peripherals.levels();
-        for number in 0..14 {
+        for number in 0..15 {
             if edges & 1 << number != 0 {
                 self.core.set_interrupt(number, true);
             }
         }
-        self.core.set_interrupt(5, levels & 1 << 5 != 0);
+        self.core.drive_levels(Peripherals::LEVELS, levels);
         self.next = peripherals.next_event().unwrap_or(Time(u64::MAX));
         None
     }

@@ -46,6 +46,10 @@ pub struct Gpio {
     pins: [u32; PINS],
     mux: [u32; 17],
     status: u32,
+    /// What is connected to each pin drives it high or low, or doesn't drive it.
+    external: [Option<bool>; PINS],
+    /// Levels after the latest change, for edges.
+    seen: u32,
     wires: Vec<Wire>,
     wiring: Wiring,
     /// A pin that drives a bus line high, which an open-drain bus forbids (UM10204, section 3.1.1).
@@ -61,6 +65,8 @@ impl Gpio {
             pins: [0; PINS],
             mux: [0; 17],
             status: 0,
+            external: [None; PINS],
+            seen: 0,
             wires: Vec::new(),
             wiring,
             conflict: None,
@@ -93,6 +99,52 @@ impl Gpio {
         self.wires.push(Wire { sda, scl, lines: Lines::new() });
     }
 
+    /// Something outside drives a pin high or low, or lets it go. Not for the pins of a bus.
+    pub fn drive_pin(&mut self, pin: u8, level: Option<bool>, now: Instant) {
+        if let Some(external) = self.external.get_mut(usize::from(pin)) {
+            *external = level;
+        }
+        self.watch(now);
+    }
+
+    /// Returns what the chip does with a pin: drives it high or low, or doesn't drive it.
+    pub fn driven(&self, pin: u8) -> Option<bool> {
+        let bit = 1_u32.checked_shl(pin.into())?;
+        if self.enable & bit == 0 || !self.is_gpio(pin) {
+            return None;
+        }
+        let is_high = self.out & bit != 0;
+        (!is_high || !self.is_open_drain(pin)).then_some(is_high)
+    }
+
+    /// Returns whether interrupt 4 is raised.
+    pub fn is_raised(&self) -> bool {
+        self.status != 0
+    }
+
+    fn is_open_drain(&self, pin: u8) -> bool {
+        self.pins.get(usize::from(pin)).is_some_and(|pin| pin & OPEN_DRAIN != 0)
+    }
+
+    /// Latches the interrupts of edges since the last call, and of levels.
+    fn watch(&mut self, now: Instant) {
+        let levels = self.input(now);
+        let (rose, fell) = (levels & !self.seen, self.seen & !levels);
+        self.seen = levels;
+        for (index, pin) in self.pins.iter().enumerate() {
+            let bit = 1 << index;
+            let is_met = match pin >> 7 & 7 {
+                1 => rose & bit != 0,
+                2 => fell & bit != 0,
+                3 => (rose | fell) & bit != 0,
+                4 => levels & bit == 0,
+                5 => levels & bit != 0,
+                _ => false,
+            };
+            self.status |= if is_met { bit } else { 0 };
+        }
+    }
+
     fn is_gpio(&self, pin: u8) -> bool {
         let Some(&(word, function)) = PADS.get(usize::from(pin)) else { return false };
         let pad = self.mux.get(word).copied().unwrap_or(0);
@@ -101,18 +153,11 @@ impl Gpio {
 
     /// Whether the pin lets its line go; a pin that drives it high is a conflict.
     fn lets_go(&mut self, pin: u8) -> bool {
-        let bit = 1 << pin;
-        if self.enable & bit == 0 || !self.is_gpio(pin) {
-            return true;
+        let driven = self.driven(pin);
+        if driven == Some(true) {
+            self.conflict = Some(pin);
         }
-        if self.out & bit != 0 {
-            let open_drain = self.pins.get(usize::from(pin)).is_some_and(|pin| pin & OPEN_DRAIN != 0);
-            if !open_drain {
-                self.conflict = Some(pin);
-            }
-            return true;
-        }
-        false
+        driven != Some(false)
     }
 
     /// Lets the buses see what the pins do.
@@ -130,9 +175,9 @@ impl Gpio {
         for pin in 0..PINS {
             let pulled =
                 PADS.get(pin).and_then(|&(word, _)| self.mux.get(word)).is_some_and(|pad| pad & PULL_UP != 0);
-            let bit = 1 << pin;
-            let is_high = if self.enable & bit != 0 { self.out & bit != 0 } else { pulled };
-            levels |= if is_high { bit } else { 0 };
+            let external = self.external.get(pin).copied().flatten();
+            let is_high = self.driven(pin as u8).or(external).unwrap_or(pulled);
+            levels |= u32::from(is_high) << pin;
         }
         for wire in &mut self.wires {
             let (sda, scl) = self.wiring.with_bus(wire.sda, wire.scl, |bus| wire.lines.levels(bus, now));
@@ -165,10 +210,6 @@ impl Gpio {
             0x20 => self.status |= value & 0xffff,
             0x24 => self.status &= !value,
             0x28..=0x64 => {
-                // Interrupts of pins aren't modelled.
-                if value >> 7 & 7 != 0 {
-                    return Err(Refusal::Unmodelled);
-                }
                 if let Some(pin) = self.pins.get_mut((offset as usize - 0x28) / 4) {
                     *pin = value;
                 }
@@ -176,6 +217,7 @@ impl Gpio {
             _ => return Err(Refusal::Unmodelled),
         }
         self.drive(now);
+        self.watch(now);
         Ok(())
     }
 
@@ -185,6 +227,7 @@ impl Gpio {
             *word = value & 0x1ff;
             let value = *word;
             self.drive(now);
+            self.watch(now);
             return Ok(value);
         }
         Ok(*word)

@@ -32,10 +32,17 @@ const CYCLE_160: u64 = PER_MICROSECOND / 160;
 const PLL_BLOCK: u32 = 103;
 const PLL_REGISTER: u32 = 2;
 /// Interrupts of the processor.
+const GPIO: u32 = 4;
 const UART: u32 = 5;
 const WATCHDOG: u32 = 8;
 const FRC1: u32 = 9;
 const FRC2: u32 = 10;
+const NMI: u32 = 14;
+/// What the low five bits of DPORT's first register say of the NMI: FRC1 raises it, or is held until it may. Known from
+/// what the SDK's `NmiTimSetFunc` and its handler write (esp8266web); no source tells the single bits apart.
+const NMI_GATE: u32 = 0x1f;
+const NMI_OPEN: u32 = 0x0f;
+const NMI_HELD: u32 = 0x0e;
 
 /// All peripherals.
 pub struct Peripherals {
@@ -58,6 +65,8 @@ pub struct Peripherals {
     has_pll: bool,
     /// Interrupts of edges that have happened and the core has not been told.
     edges: u32,
+    /// FRC1 has fired while the NMI was held.
+    is_nmi_held: bool,
     bite: Option<Cause>,
     /// The world's moment of power-on.
     origin: Instant,
@@ -89,6 +98,7 @@ impl Peripherals {
             seed,
             has_pll: false,
             edges: 0,
+            is_nmi_held: false,
             bite: None,
             origin,
         }
@@ -105,6 +115,7 @@ impl Peripherals {
         self.dport = [0; 64];
         self.has_pll = false;
         self.edges = 0;
+        self.is_nmi_held = false;
         self.bite = None;
         // Without the radio the random numbers after a reset are always the same (esp8266-re wiki).
         self.random = Pcg32::seed_from_u64(self.seed & 0xff);
@@ -133,16 +144,18 @@ impl Peripherals {
     pub fn advance(&mut self, now: Time) {
         let apb = self.apb();
         self.uarts.iter_mut().for_each(|uart| uart.advance(now, apb));
-        let [first, second] = self.timers.advance(now);
-        if first || second {
-            self.timers.plan(now, apb);
-        }
+        let [first, second] = self.timers.advance(now, apb);
         let bite = self.watchdog.advance(now, apb);
         let enabled = self.dport[1];
+        let first_to = if self.dport[0] & NMI_GATE == 0 { FRC1 } else { NMI };
         for (number, bit, happened) in
-            [(WATCHDOG, 1, bite == Some(Bite::Interrupt)), (FRC1, 2, first), (FRC2, 4, second)]
+            [(WATCHDOG, 1, bite == Some(Bite::Interrupt)), (first_to, 2, first), (FRC2, 4, second)]
         {
             self.edges |= if happened && enabled & bit != 0 { 1 << number } else { 0 };
+        }
+        if self.dport[0] & NMI_GATE == NMI_HELD {
+            self.is_nmi_held |= self.edges & 1 << NMI != 0;
+            self.edges &= !(1 << NMI);
         }
         if bite == Some(Bite::Reset) {
             self.bite = Some(Cause::Watchdog);
@@ -163,9 +176,13 @@ impl Peripherals {
         std::mem::take(&mut self.edges)
     }
 
+    /// The interrupts of levels that are modelled.
+    pub const LEVELS: u32 = 1 << UART | 1 << GPIO;
+
     /// Returns the interrupts of levels that are raised.
     pub fn levels(&self) -> u32 {
-        u32::from(self.uarts.iter().any(|uart| uart.interrupts() != 0)) << UART
+        let is_uart_raised = self.uarts.iter().any(|uart| uart.interrupts() != 0);
+        u32::from(is_uart_raised) << UART | u32::from(self.gpio.is_raised()) << GPIO
     }
 
     /// Returns why the chip is to be reset.
@@ -302,7 +319,15 @@ impl Peripherals {
                 // Flushing is done when it is looked at.
                 self.dport[3] = value | 1 << 1;
             }
-            0x00 | 0x04 | 0x14 | 0x18 | 0x24 | 0x28 => self.dport[offset as usize / 4] = value,
+            0x00 => {
+                self.dport[0] = value;
+                match value & NMI_GATE {
+                    NMI_OPEN if std::mem::take(&mut self.is_nmi_held) => self.edges |= 1 << NMI,
+                    0 | NMI_OPEN | NMI_HELD => {}
+                    _ => return Err(Refusal::Unmodelled),
+                }
+            }
+            0x04 | 0x14 | 0x18 | 0x24 | 0x28 => self.dport[offset as usize / 4] = value,
             _ => return Err(Refusal::Unmodelled),
         }
         Ok(())

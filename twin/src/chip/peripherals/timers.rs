@@ -1,10 +1,15 @@
 //! The timers FRC1, which counts down 23 bits, and FRC2, which counts up 32 (RTOS SDK `timer_register.h`).
+//!
+//! In hold mode (bit 0 of CTRL) an interrupt sets a status, and there is no other until the status is cleared
+//! (esp-open-rtos, `timer_regs.h`).
 
 use super::super::time::Time;
 use super::Refusal;
 
 const RUN: u32 = 1 << 7;
 const RELOAD: u32 = 1 << 6;
+const HOLD: u32 = 1 << 0;
+const STATUS: u32 = 1 << 8;
 const RANGE1: u64 = 1 << 23;
 
 /// A counter that runs from a moment on.
@@ -26,6 +31,20 @@ impl Counter {
             _ => 256,
         };
         (self.ctrl & RUN != 0).then_some(divider * apb)
+    }
+
+    /// Counts from one zero of FRC1 to the next.
+    fn period(&self) -> u64 {
+        if self.ctrl & RELOAD != 0 { u64::from(self.load).max(1) } else { RANGE1 }
+    }
+
+    /// It fires: returns whether that is an interrupt.
+    fn fire(&mut self) -> bool {
+        let is_held = self.ctrl & STATUS != 0;
+        if self.ctrl & HOLD != 0 {
+            self.ctrl |= STATUS;
+        }
+        !is_held
     }
 
     fn elapsed(&self, now: Time, apb: u64) -> u64 {
@@ -60,7 +79,7 @@ impl Timers {
         if elapsed <= start {
             return (start - elapsed) as u32;
         }
-        let period = if self.first.ctrl & RELOAD != 0 { u64::from(self.first.load).max(1) } else { RANGE1 };
+        let period = self.first.period();
         (period - 1 - (elapsed - start - 1) % period) as u32
     }
 
@@ -73,7 +92,7 @@ impl Timers {
         let first = self.first.step(apb).map(|step| {
             let left = u64::from(self.count1(now, apb));
             let base = self.first.since.0 + self.first.elapsed(now, apb) * step;
-            let left = if left == 0 { u64::from(self.first.load).max(1) } else { left };
+            let left = if left == 0 { self.first.period() } else { left };
             Time(base + left * step)
         });
         let second = self.second.step(apb).map(|step| {
@@ -84,16 +103,13 @@ impl Timers {
         [first, second]
     }
 
-    /// Returns which timers fire between the last call and `now`; the caller calls at every [`next_event`](Self::next_event).
-    pub fn advance(&mut self, now: Time) -> Fired {
-        let mut fired = [false; 2];
-        for (due, fired) in self.fired.iter_mut().zip(&mut fired) {
-            if due.is_some_and(|at| at <= now) {
-                *fired = true;
-                *due = None;
-            }
+    /// Returns which timers raise an interrupt at `now`; the caller calls at every [`next_event`](Self::next_event).
+    pub fn advance(&mut self, now: Time, apb: u64) -> Fired {
+        let [first, second] = self.fired.map(|due| due.is_some_and(|at| at <= now));
+        if first || second {
+            self.plan(now, apb);
         }
-        fired
+        [first && self.first.fire(), second && self.second.fire()]
     }
 
     /// Plans what fires next, after anything has changed or fired.
@@ -137,10 +153,11 @@ impl Timers {
             0x08 => {
                 let count = self.count1(now, apb);
                 self.first.hold(now, count, apb);
-                self.first.ctrl = value & 0xff;
+                self.first.ctrl = self.first.ctrl & STATUS | value & 0xff;
             }
             // Any write clears the interrupt's status; the line to the processor is an edge.
-            0x0c | 0x2c => {}
+            0x0c => self.first.ctrl &= !STATUS,
+            0x2c => self.second.ctrl &= !STATUS,
             0x20 => {
                 self.second.load = value;
                 (self.second.count, self.second.since) = (value, now);
@@ -148,7 +165,7 @@ impl Timers {
             0x28 => {
                 let count = self.count2(now, apb);
                 self.second.hold(now, count, apb);
-                self.second.ctrl = value & 0xff;
+                self.second.ctrl = self.second.ctrl & STATUS | value & 0xff;
             }
             0x30 => self.alarm = value,
             _ => return Err(Refusal::Unmodelled),

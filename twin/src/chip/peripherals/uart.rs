@@ -8,8 +8,14 @@ use super::Refusal;
 const FIFO_SIZE: usize = 128;
 const RX_FULL: u32 = 1 << 0;
 const TX_EMPTY: u32 = 1 << 1;
+const FRAME_ERROR: u32 = 1 << 3;
 const OVERRUN: u32 = 1 << 4;
+const BREAK: u32 = 1 << 7;
 const RX_TIMEOUT: u32 = 1 << 8;
+/// CONF0: what is sent is received.
+const LOOPBACK: u32 = 1 << 14;
+/// CONF0 without what is modelled: 8N1, loopback and the resets of both FIFOs; the rest would change what is on the wire.
+const CONF0_UNMODELLED: u32 = !(0x1c | LOOPBACK | 3 << 17);
 /// Bits of a character: start, eight, stop.
 const CHARACTER_BITS: u64 = 10;
 
@@ -24,13 +30,21 @@ pub struct SentByte {
     pub rate: u32,
 }
 
+/// What comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    Byte(u8),
+    /// The line has been low for longer than a character.
+    Break,
+}
+
 /// The registers of a UART and what is in its FIFOs.
 #[derive(Debug)]
 pub struct Uart {
     received: VecDeque<u8>,
     received_at: Time,
     /// Bytes on their way here, with the ends of their stop bits.
-    arriving: VecDeque<(Time, u8)>,
+    arriving: VecDeque<(Time, Arrival)>,
     /// When each byte that waits leaves the FIFO for the wire.
     sending: VecDeque<Time>,
     free_at: Time,
@@ -73,7 +87,12 @@ impl Uart {
 
     /// A byte will have come in at `at`.
     pub fn arrive(&mut self, at: Time, byte: u8) {
-        self.arriving.push_back((at, byte));
+        self.arriving.push_back((at, Arrival::Byte(byte)));
+    }
+
+    /// The line will have been low for longer than a character at `at`: a zero without a stop bit.
+    pub fn arrive_break(&mut self, at: Time) {
+        self.arriving.push_back((at, Arrival::Break));
     }
 
     /// Takes the bytes that are on the wire, those that are not complete yet as well.
@@ -98,7 +117,11 @@ impl Uart {
         self.free_at = Time(start.0 + CHARACTER_BITS * u64::from(self.divider.max(1)) * apb);
         let rate =
             (super::super::time::PER_MICROSECOND * 1_000_000 / (u64::from(self.divider.max(1)) * apb)) as u32;
-        self.sent.push_back(SentByte { at: self.free_at, byte, rate });
+        if self.conf0 & LOOPBACK != 0 {
+            self.arrive(self.free_at, byte);
+        } else {
+            self.sent.push_back(SentByte { at: self.free_at, byte, rate });
+        }
     }
 
     fn character(&self, apb: u64) -> u64 {
@@ -107,8 +130,15 @@ impl Uart {
 
     /// Catches up with `now`. `apb` is the length of a cycle of the peripheral clock.
     pub fn advance(&mut self, now: Time, apb: u64) {
-        while let Some(&(at, byte)) = self.arriving.front().filter(|(at, _)| *at <= now) {
+        while let Some(&(at, arrival)) = self.arriving.front().filter(|(at, _)| *at <= now) {
             self.arriving.pop_front();
+            let byte = match arrival {
+                Arrival::Byte(byte) => byte,
+                Arrival::Break => {
+                    self.raw |= BREAK | FRAME_ERROR;
+                    0
+                }
+            };
             self.received_at = at;
             self.timeout_told = false;
             if self.received.len() < FIFO_SIZE {
@@ -180,6 +210,7 @@ impl Uart {
             0x10 => self.raw &= !value,
             0x14 => self.divider = value & 0xf_ffff,
             0x18 => self.autobaud = value,
+            0x20 if value & CONF0_UNMODELLED != 0 || value & 0x1c != 0x1c => return Err(Refusal::Unmodelled),
             0x20 => {
                 self.conf0 = value;
                 if value & 1 << 17 != 0 {

@@ -1,11 +1,14 @@
-//! The core against QEMU's `lx106`: random programs, assembled by GNU as, run on both; every register compared.
+//! The core against QEMU's `lx106`: random programs, assembled by GNU as, run on both; every register compared, and in
+//! `exceptions` everything that the core says about each exception and interrupt.
 //!
 //! Needs the Debian packages `qemu-system-misc`, `gcc-xtensa-lx106` and `binutils-xtensa-lx106`; without them it fails.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the steps of a test, which fails where they fail")]
 
+mod exceptions;
+
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dunlin_twin::chip::core::bus::{Bus, Refusal, Width};
@@ -27,14 +30,20 @@ impl Bus for Flat {
         Ok(u32::from_le_bytes(self.0[offset..offset + 4].try_into().unwrap()))
     }
     fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
+        is_aligned(address, width)?;
         let word = self.fetch(address)?;
         Ok(if width == Width::Word { word } else { word & ((1 << (8 * width as u32)) - 1) })
     }
     fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
+        is_aligned(address, width)?;
         let (offset, size) = ((address - START) as usize, width as usize);
         self.0[offset..offset + size].copy_from_slice(&value.to_le_bytes()[..size]);
         Ok(())
     }
+}
+
+fn is_aligned(address: u32, width: Width) -> Result<(), Refusal> {
+    if address.is_multiple_of(width as u32) { Ok(()) } else { Err(Refusal::Exception(9)) }
 }
 
 /// One random instruction over a2 to a13; a14 points at 1 KiB of data, a15 counts rounds.
@@ -176,6 +185,7 @@ fn run_core(binary: Vec<u8>) -> (Vec<u8>, u64) {
     loop {
         match core.step(&mut bus) {
             Ok(()) => {}
+            Err(Stop::Waiting) if core.interrupt_pending() => {}
             Err(Stop::Simcall) if core.registers[2] == 1 => return (output, core.executed),
             Err(Stop::Simcall) => {
                 let start = (core.registers[4] - START) as usize;
@@ -186,14 +196,11 @@ fn run_core(binary: Vec<u8>) -> (Vec<u8>, u64) {
     }
 }
 
-fn compare(seed: u64) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (source, elf, binary) = (
-        folder.join(format!("random{seed}.S")),
-        folder.join(format!("random{seed}.elf")),
-        folder.join(format!("random{seed}.bin")),
-    );
-    std::fs::write(&source, program(seed)).unwrap();
+/// Assembles and links a program; returns its path and its bytes.
+fn assemble(name: &str, program: &str) -> (PathBuf, Vec<u8>) {
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.S"));
+    let (elf, binary) = (source.with_extension("elf"), source.with_extension("bin"));
+    std::fs::write(&source, program).unwrap();
     let linking =
         ["-nostdlib", "-nostartfiles", "-Wa,--no-transform", "-Wl,-Ttext=0x50000000", "-Wl,-N", "-o"];
     run(Command::new("xtensa-lx106-elf-gcc").args(linking).arg(&elf).arg(&source));
@@ -201,11 +208,21 @@ fn compare(seed: u64) {
         .args(["-O", "binary", "-j", ".text"])
         .arg(&elf)
         .arg(&binary));
+    let bytes = std::fs::read(&binary).unwrap();
+    (elf, bytes)
+}
+
+/// Returns what the program writes in QEMU.
+fn run_qemu(elf: &Path) -> Vec<u8> {
     let machine =
         ["-M", "sim", "-cpu", "lx106", "-semihosting", "-nographic", "-monitor", "none", "-serial", "none"];
-    let expected =
-        run(Command::new("qemu-system-xtensa").args(machine).arg("-kernel").arg(&elf).stdin(Stdio::null()));
-    let (found, executed) = run_core(std::fs::read(&binary).unwrap());
+    run(Command::new("qemu-system-xtensa").args(machine).arg("-kernel").arg(elf).stdin(Stdio::null()))
+}
+
+fn compare(seed: u64) {
+    let (elf, binary) = assemble(&format!("random{seed}"), &program(seed));
+    let expected = run_qemu(&elf);
+    let (found, executed) = run_core(binary);
     assert!(executed >= 1_000_000, "only {executed} instructions");
     assert_eq!(expected.len(), 64 * ROUNDS as usize);
     for (round, (expected, found)) in expected.chunks(64).zip(found.chunks(64)).enumerate() {

@@ -10,7 +10,7 @@ const DATA_SIZE: usize = 0x1_8000;
 const ROM_START: u32 = 0x4000_0000;
 const ROM_SIZE: usize = 0x1_0000;
 const INSTRUCTION_START: u32 = 0x4010_0000;
-const INSTRUCTION_SIZE: usize = 0xC000;
+const INSTRUCTION_SIZE: usize = 0x1_0000;
 const WINDOW_START: u32 = 0x4020_0000;
 const WINDOW_SIZE: usize = 0x10_0000;
 
@@ -20,7 +20,7 @@ const LOAD_STORE_ALIGNMENT: u8 = 9;
 const LOAD_PROHIBITED: u8 = 28;
 const STORE_PROHIBITED: u8 = 29;
 
-/// RAM, ROM and the flash window of an ESP8266 with 48 KiB of instruction RAM.
+/// RAM, ROM and the flash window of an ESP8266 with 64 KiB of instruction RAM, of which the cache takes its share.
 pub struct Memory {
     data: Vec<u8>,
     rom: Vec<u8>,
@@ -45,7 +45,7 @@ impl Memory {
         &mut self.data
     }
 
-    /// Returns the bytes of the instruction RAM, 0x40100000 to 0x4010BFFF.
+    /// Returns the bytes of the instruction RAM, 0x40100000 to 0x4010FFFF.
     pub fn instruction_ram_mut(&mut self) -> &mut [u8] {
         &mut self.instruction
     }

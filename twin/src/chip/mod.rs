@@ -66,6 +66,9 @@ pub struct Chip {
     is_standing: bool,
     /// Units of time that the core has slept.
     slept: u64,
+    rom: rom::State,
+    /// The serial loader, while it waits for packets.
+    loader: Option<rom::Loader>,
 }
 
 impl Chip {
@@ -80,6 +83,8 @@ impl Chip {
             is_waiting: false,
             is_standing: true,
             slept: 0,
+            rom: rom::State::default(),
+            loader: None,
         };
         chip.machine.peripherals.rtc.reset(Cause::PowerOn);
         chip
@@ -121,6 +126,7 @@ impl Chip {
     pub fn reset(&mut self, cause: Cause) -> End {
         self.machine.peripherals.reset(self.machine.now, cause);
         (self.is_waiting, self.is_standing, self.next) = (false, false, Time(0));
+        (self.rom, self.loader) = (rom::State::default(), None);
         match rom::boot(&mut self.core, &mut self.machine, cause) {
             Ok(()) => End::Reset(cause),
             Err(error) => {
@@ -128,6 +134,14 @@ impl Chip {
                 End::NotStarted(error)
             }
         }
+    }
+
+    /// Resets the chip with the straps of a download: the boot ROM waits for esptool.
+    pub fn reset_to_download(&mut self, cause: Cause) {
+        self.machine.peripherals.reset(self.machine.now, cause);
+        (self.is_waiting, self.is_standing, self.next) = (false, false, Time(0));
+        self.rom = rom::State::default();
+        self.loader = Some(rom::download(&mut self.core, &mut self.machine, cause));
     }
 
     /// Lets time pass without power, or while nothing runs.
@@ -138,7 +152,7 @@ impl Chip {
 
     /// Returns when the chip does something by itself: at once, while it isn't asleep; none where it stands.
     pub fn next_event(&self) -> Option<Time> {
-        match (self.is_standing, self.is_waiting) {
+        match (self.is_standing, self.is_waiting || self.loader.is_some()) {
             (true, _) => None,
             (false, false) => Some(self.machine.now),
             (false, true) => {
@@ -160,6 +174,14 @@ impl Chip {
                 && let Some(end) = self.attend()
             {
                 return end;
+            }
+            if let Some(loader) = &mut self.loader {
+                if loader.step(&mut self.core, &mut self.machine) {
+                    self.loader = None;
+                } else {
+                    self.machine.now = self.next.min(end).max(Time(self.machine.now.0 + 1));
+                }
+                continue;
             }
             if self.is_waiting {
                 if self.core.interrupt_pending() {
@@ -190,7 +212,7 @@ impl Chip {
                 Ok(())
             }
             Err(Stop::Access { pc, address }) if pc == address && rom::contains(pc) => {
-                rom::call(&mut self.core, &mut self.machine)
+                rom::call(&mut self.core, &mut self.machine, &mut self.rom)
             }
             Err(stop) => Err(self.explain(stop)),
         }

@@ -42,6 +42,8 @@ pub(super) struct ChipNode {
     rate: u32,
     /// Bytes from the board that the host has not read yet.
     heard: VecDeque<u8>,
+    /// Whether the straps are those of a download: the boot ROM waits for esptool.
+    pub(super) is_download: bool,
 }
 
 /// What happened to a chip.
@@ -74,6 +76,7 @@ impl ChipNode {
             seen: u64::MAX,
             rate: 0,
             heard: VecDeque::new(),
+            is_download: false,
         }
     }
 
@@ -91,6 +94,10 @@ impl ChipNode {
             ResetCause::Watchdog => Cause::Watchdog,
             ResetCause::Software | ResetCause::Panic => Cause::Software,
         };
+        if self.is_download {
+            self.chip.reset_to_download(cause);
+            return Outcome::Running;
+        }
         match self.chip.reset(cause) {
             End::NotStarted(error) => Outcome::Stopped(error.0),
             _ => Outcome::Running,

@@ -136,6 +136,14 @@ impl Simulation {
         }
     }
 
+    /// Straps a chip for a download (GPIO0 low) from its next start on: the boot ROM waits for esptool. A native board has no
+    /// straps.
+    pub fn strap_for_download(&mut self, is_download: bool) {
+        if let Node::Chip(node) = &mut self.node {
+            node.is_download = is_download;
+        }
+    }
+
     /// Connects a host to the serial line. Until then what the board says is lost.
     pub fn connect_host(&mut self, host: impl FnMut(Instant, &mut HostEnd<'_>) + 'static) {
         self.host = Box::new(host);

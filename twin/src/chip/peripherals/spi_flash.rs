@@ -18,6 +18,8 @@ const AHB: u32 = 1 << 17;
 /// Largest transfer that a READ does; one of 64 bytes hangs.
 const READ_MOST: usize = 60;
 const PROGRAM_MOST: usize = 64;
+/// CMD: the transaction that USER describes.
+const USER: u32 = 1 << 18;
 /// Time of a status register's write: data sheet, section 9.6, typically 10 ms.
 const STATUS_WRITE_US: u64 = 10_000;
 /// A flash chip of 4 MB by Winbond, as RDID tells it.
@@ -67,6 +69,11 @@ impl SpiFlash {
     /// Returns the flash chip.
     pub fn flash(&self) -> &NorFlash {
         &self.flash
+    }
+
+    /// Returns how long operations take.
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// The chip is reset, or gets power.
@@ -202,6 +209,31 @@ impl SpiFlash {
                 let us = 3 * self.timing.erase.as_micros();
                 self.change(now, us, |this| this.erase(0x1_0000));
             }
+            USER => self.transact(now)?,
+            _ => return Err(Refusal::Unmodelled),
+        }
+        Ok(())
+    }
+
+    /// A transaction of the program's own: command, address, bytes in or out (USER, USER1, USER2).
+    fn transact(&mut self, now: Time) -> Result<(), Refusal> {
+        let plain = |offset: usize| self.plain.get(offset / 4).copied().unwrap_or(0);
+        let (user, user2) = (plain(0x1c), plain(0x24));
+        if user >> 31 == 0 {
+            return Err(Refusal::Unmodelled);
+        }
+        let status = self.status(now);
+        match user2 & 0xff {
+            // RDID, RDSR, RDSR2
+            0x9f => self.words[0] = JEDEC_ID,
+            0x05 => self.words[0] = status,
+            0x35 => self.words[0] = 0,
+            // RDSFDP: a chip without the table
+            0x5a => self.words = [u32::MAX; 16],
+            // Reset, and release from power-down
+            0x66 | 0x99 | 0xab => {}
+            0x06 => self.write_enabled = true,
+            0x04 => self.write_enabled = false,
             _ => return Err(Refusal::Unmodelled),
         }
         Ok(())

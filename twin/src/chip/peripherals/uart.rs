@@ -124,7 +124,8 @@ impl Uart {
         }
     }
 
-    fn character(&self, apb: u64) -> u64 {
+    /// Returns the units of time of a character.
+    pub fn character(&self, apb: u64) -> u64 {
         CHARACTER_BITS * u64::from(self.divider.max(1)) * apb
     }
 

@@ -4,7 +4,14 @@
 //! function and returns. Addresses are those of the vendor's `eagle.rom.addr.v6.ld`, behaviour that of the ROM's
 //! disassembly as public sources describe it.
 
+mod functions;
+mod interrupts;
+mod loader;
+
 use embedded_storage::nor_flash::ReadNorFlash as _;
+
+pub(super) use functions::State;
+pub(super) use loader::Loader;
 
 use super::core::Core;
 use super::core::bus::{Bus, Width};
@@ -20,26 +27,37 @@ const STACK: u32 = 0x4000_0000;
 const IMAGE_MAGIC: u8 = 0xe9;
 const CHECKSUM: u8 = 0xef;
 const PS_UM: u32 = 0x20;
+/// Where the ROM keeps a pointer to its idea of the flash chip, which follows.
+const FLASH_CHIP: u32 = 0x3fff_c714;
 
-/// Functions whose address is known: called by an image, they say so when they aren't emulated.
+/// Functions that aren't emulated, so that a program that calls one can be told which.
 const NAMES: &[(u32, &str)] = &[
-    (0x4000_0f88, "ets_isr_attach"),
-    (0x4000_18b4, "ets_memcpy"),
+    (0x4000_0dd0, "ets_task"),
+    (0x4000_0e04, "ets_run"),
+    (0x4000_0e24, "ets_post"),
+    (0x4000_0f74, "ets_intr_lock"),
+    (0x4000_0f80, "ets_intr_unlock"),
+    (0x4000_10a8, "the return of a program that the loader has started"),
+    (0x4000_18c4, "ets_memmove"),
+    (0x4000_18d4, "ets_memcmp"),
+    (0x4000_1dcc, "ets_uart_putc1"),
     (0x4000_24cc, "ets_printf"),
-    (0x4000_2ecc, "ets_delay_us"),
+    (0x4000_25e0, "rtc_get_reset_reason"),
+    (0x4000_2c48, "ets_timer_setfn"),
+    (0x4000_2cc4, "ets_timer_arm"),
+    (0x4000_2f04, "ets_update_cpu_frequency"),
     (0x4000_2fa0, "ets_wdt_enable"),
-    (0x4000_39d8, "uart_div_modify"),
-    (0x4000_443c, "SPI_write_enable"),
-    (0x4000_448c, "Wait_SPI_Idle"),
-    (0x4000_4678, "Cache_Read_Enable"),
-    (0x4000_47f0, "Cache_Read_Disable"),
-    (0x4000_4a00, "SPIEraseSector"),
-    (0x4000_4a4c, "SPIWrite"),
-    (0x4000_4b1c, "SPIRead"),
+    (0x4000_30f0, "ets_wdt_disable"),
+    (0x4000_383c, "uartAttach"),
+    (0x4000_3a14, "Uart_Init"),
+    (0x4000_43c8, "SPI_read_status"),
+    (0x4000_48a8, "SPILock"),
+    (0x4000_48ec, "SPIReadModeCnfig"),
+    (0x4000_4b44, "SPIEraseArea"),
+    (0x4000_6738, "rom_sar_init"),
     (0x4000_7268, "rom_i2c_readReg"),
-    (0x4000_72d8, "rom_i2c_writeReg"),
-    (0x4000_df48, "memcpy"),
-    (0x4000_e190, "memset"),
+    (0x4000_bf4c, "strlen"),
+    (0x4000_dea8, "memcmp"),
 ];
 
 /// Returns whether an address is in the ROM.
@@ -49,23 +67,19 @@ pub(super) fn contains(address: u32) -> bool {
 
 /// Carries out the function at the core's program counter and returns to its caller; the function's name where it isn't
 /// emulated.
-pub(super) fn call(core: &mut Core, machine: &mut Machine) -> Result<(), String> {
-    let [_, _, a2, a3, a4, a5, ..] = core.registers;
-    let now = machine.now;
-    match core.pc {
-        // rom_i2c_writeReg(block, host, register, value)
-        0x4000_72d8 => machine.peripherals.write_analog(now, a2, a3, a4, a5 as u8),
-        0x4000_4678 => machine
-            .peripherals
-            .enable_cache(a2, a3, a4 != 0)
-            .map_err(|_| "Cache_Read_Enable of another MiB than the first".to_owned())?,
-        0x4000_47f0 => machine.peripherals.disable_cache(),
-        address => {
-            let name = NAMES.iter().find(|(known, _)| *known == address).map_or("unknown", |(_, name)| name);
-            return Err(format!("the ROM's function at {address:#x} ({name}) isn't emulated"));
-        }
-    }
+pub(super) fn call(core: &mut Core, machine: &mut Machine, state: &mut State) -> Result<(), String> {
     machine.is_touched = true;
+    if interrupts::take(core, state)? {
+        return Ok(());
+    }
+    let address = core.pc;
+    let Some(returned) = functions::call(core, machine, state, address)? else {
+        let name = NAMES.iter().find(|(known, _)| *known == address).map_or("unknown", |(_, name)| name);
+        return Err(format!("the ROM's function at {address:#x} ({name}) isn't emulated"));
+    };
+    if let Some(word) = returned {
+        core.registers[2] = word;
+    }
     // Some tens of instructions.
     machine.now.0 += 32 * machine.peripherals.cycle();
     core.pc = core.registers[0];
@@ -81,6 +95,7 @@ pub struct NotStarted(pub String);
 /// # Errors
 /// There is no image, or a damaged one: a board prints `ets_main.c 181` and waits for ever.
 pub(super) fn boot(core: &mut Core, machine: &mut Machine, cause: Cause) -> Result<(), NotStarted> {
+    prepare(machine);
     core.reset(START + 0x80);
     let number = cause as u32;
     let wdt = if cause == Cause::Watchdog { "\nwdt reset\n" } else { "" };
@@ -100,6 +115,23 @@ pub(super) fn boot(core: &mut Core, machine: &mut Machine, cause: Cause) -> Resu
     core.special.vecbase = START;
     machine.is_touched = true;
     Ok(())
+}
+
+/// Puts data where the ROM has it: what it takes the flash chip for, which esptool's stub looks at and changes.
+fn prepare(machine: &mut Machine) {
+    let words = [0x3fff_c718, 0x16_40ef, 0x40_0000, 0x1_0000, 0x1000, 0x100, 0xffff];
+    for (address, word) in (FLASH_CHIP..).step_by(4).zip(words) {
+        // There is RAM.
+        let _ = machine.store(address, Width::Word, word);
+    }
+}
+
+/// Starts the serial loader, as the straps for a download do.
+pub(super) fn download(core: &mut Core, machine: &mut Machine, cause: Cause) -> Loader {
+    prepare(machine);
+    *core = Core::new(START + 0x80);
+    print(machine, &format!("\r\n ets Jan  8 2013,rst cause:{}, boot mode:(1,6)\r\n\r\n", cause as u32));
+    Loader::start(machine)
 }
 
 /// Prints on UART0, whose FIFO the ROM waits for; time passes meanwhile.

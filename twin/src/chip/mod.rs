@@ -3,8 +3,8 @@
 //! Sans-I/O: bytes and time in, bytes and time out. Nothing here knows of files, ports or the wall clock. It loads what is in
 //! flash, as a board does. Whatever isn't modelled ends the run with its address; nothing is guessed.
 //!
-//! An instruction takes one cycle, whatever it is. Every instruction and every exception is compared with an independent implementation, QEMU's
-//! `lx106`, in `tests/chip_qemu`.
+//! An instruction takes one cycle, whatever it is. Every instruction and every exception is compared with an independent
+//! implementation, QEMU's `lx106`, in `tests/chip_qemu`.
 
 pub mod core;
 mod machine;

@@ -8,4 +8,5 @@
 
 pub mod i2c;
 pub mod nor_flash;
+pub mod spi;
 pub mod tsl2591;

@@ -2,7 +2,9 @@
 //!
 //! A register that isn't modelled refuses its access, and the run stops with its address: silence would be a guess.
 
+pub mod adc;
 pub mod gpio;
+pub mod hspi;
 pub mod rtc;
 pub mod spi_flash;
 pub mod timers;
@@ -17,7 +19,9 @@ use super::core::bus::Refusal;
 use super::time::{PER_MICROSECOND, Time};
 use crate::devices::i2c::Wiring;
 use crate::devices::nor_flash::{NorFlash, Timing};
+use adc::Adc;
 use gpio::Gpio;
+use hspi::Hspi;
 use rtc::{Cause, Rtc};
 use spi_flash::SpiFlash;
 use timers::Timers;
@@ -31,7 +35,13 @@ const CYCLE_160: u64 = PER_MICROSECOND / 160;
 /// The PLL's block on the internal bus, and the register whose writing starts it (NONOS SDK; nosdk8266).
 const PLL_BLOCK: u32 = 103;
 const PLL_REGISTER: u32 = 2;
+/// The converter's block and host on the internal bus, and what switches it on there (ROM `rom_sar_init`; NONOS SDK
+/// `test_tout`): register 0 bits 4 and 5, register 1 bits 1:0 at 2. Its clock and power are bits 26:25 of the RTC's 0x10.
+const SAR: (u32, u32) = (108, 2);
+const SAR_ON: u8 = 0x30;
+const SAR_POWER: u32 = 3 << 25;
 /// Interrupts of the processor.
+const SPI: u32 = 2;
 const GPIO: u32 = 4;
 const UART: u32 = 5;
 const WATCHDOG: u32 = 8;
@@ -52,6 +62,10 @@ pub struct Peripherals {
     pub gpio: Gpio,
     /// The flash controller and the cache.
     pub spi: SpiFlash,
+    /// The user's SPI.
+    pub hspi: Hspi,
+    /// The converter.
+    pub adc: Adc,
     /// The real-time clock.
     pub rtc: Rtc,
     timers: Timers,
@@ -86,6 +100,8 @@ impl Peripherals {
             uarts: [Uart::new(), Uart::new()],
             gpio: Gpio::new(wiring),
             spi: SpiFlash::new(flash, timing),
+            hspi: Hspi::default(),
+            adc: Adc::default(),
             rtc: Rtc::new(seed),
             timers: Timers::default(),
             watchdog: Watchdog::default(),
@@ -109,6 +125,9 @@ impl Peripherals {
         self.uarts.iter_mut().for_each(|uart| uart.reset(now));
         self.gpio.reset();
         self.spi.reset(cause == Cause::PowerOn);
+        self.hspi.reset();
+        self.adc.reset();
+        self.analog.clear();
         self.rtc.reset(cause);
         self.timers = Timers::default();
         self.watchdog = Watchdog::default();
@@ -144,6 +163,7 @@ impl Peripherals {
     pub fn advance(&mut self, now: Time) {
         let apb = self.apb();
         self.uarts.iter_mut().for_each(|uart| uart.advance(now, apb));
+        self.hspi.advance(now);
         let [first, second] = self.timers.advance(now, apb);
         let bite = self.watchdog.advance(now, apb);
         let enabled = self.dport[1];
@@ -168,7 +188,8 @@ impl Peripherals {
     pub fn next_event(&self) -> Option<Time> {
         let apb = self.apb();
         let uarts = self.uarts.iter().filter_map(|uart| uart.next_event(apb)).min();
-        [uarts, self.timers.next_event(), self.watchdog.next_event()].into_iter().flatten().min()
+        let others = [self.timers.next_event(), self.watchdog.next_event(), self.hspi.next_event()];
+        others.into_iter().chain([uarts]).flatten().min()
     }
 
     /// Takes the interrupts of edges that have happened.
@@ -177,12 +198,14 @@ impl Peripherals {
     }
 
     /// The interrupts of levels that are modelled.
-    pub const LEVELS: u32 = 1 << UART | 1 << GPIO;
+    pub const LEVELS: u32 = 1 << SPI | 1 << UART | 1 << GPIO;
 
     /// Returns the interrupts of levels that are raised.
     pub fn levels(&self) -> u32 {
         let is_uart_raised = self.uarts.iter().any(|uart| uart.interrupts() != 0);
-        u32::from(is_uart_raised) << UART | u32::from(self.gpio.is_raised()) << GPIO
+        u32::from(is_uart_raised) << UART
+            | u32::from(self.gpio.is_raised()) << GPIO
+            | u32::from(self.hspi.is_raised()) << SPI
     }
 
     /// Returns why the chip is to be reset.
@@ -242,6 +265,7 @@ impl Peripherals {
         self.advance(now);
         match address {
             0x6000_0000..=0x6000_00ff => self.uarts[0].read(offset),
+            0x6000_0100..=0x6000_01ff => self.hspi.read(offset),
             0x6000_0200..=0x6000_02ff => self.spi.read(offset),
             0x6000_0300..=0x6000_03ff => {
                 let at = self.instant(now);
@@ -255,6 +279,7 @@ impl Peripherals {
             }
             0x6000_0900..=0x6000_09ff => self.watchdog.read(offset, now, apb),
             0x6000_0d00..=0x6000_0d3f => Ok(self.analog_word[(offset as usize / 4) & 15]),
+            0x6000_0d50..=0x6000_0d9f => self.adc.read(offset, now),
             0x6000_0f00..=0x6000_0fff => self.uarts[1].read(offset),
             0x6000_1000..=0x6000_13ff => self.rtc.memory(address & 0x3ff).map(|word| *word),
             0x3ff0_0000..=0x3ff0_ffff => self.load_dport(offset),
@@ -271,7 +296,7 @@ impl Peripherals {
     fn load_dport(&mut self, offset: u32) -> Result<u32, Refusal> {
         match offset {
             0x50..=0x5c => Ok(self.efuse[(offset as usize - 0x50) / 4]),
-            0x20 => Ok(0),
+            0x20 => Ok(u32::from(self.hspi.is_raised()) << 7),
             0x00 | 0x04 | 0x0c | 0x14 | 0x18 | 0x24 | 0x28 => Ok(self.dport[offset as usize / 4]),
             _ => Err(Refusal::Unmodelled),
         }
@@ -287,11 +312,20 @@ impl Peripherals {
         let at = self.instant(now);
         match address {
             0x6000_0000..=0x6000_00ff => self.uarts[0].write(offset, value, now, apb),
+            0x6000_0100..=0x6000_01ff => self.hspi.write(offset, value, now, apb, at),
             0x6000_0200..=0x6000_02ff => self.spi.write(offset, value, now),
-            0x6000_0300..=0x6000_03ff => self.gpio.write(offset, value, at),
+            0x6000_0300..=0x6000_03ff => {
+                self.gpio.write(offset, value, at)?;
+                self.select(at);
+                Ok(())
+            }
             0x6000_0600..=0x6000_06ff => self.timers.write(offset, value, now, apb),
             0x6000_0700..=0x6000_07ff => self.rtc.write(offset, value),
-            0x6000_0800..=0x6000_08ff => self.gpio.mux(offset, Some(value), at).map(|_| ()),
+            0x6000_0800..=0x6000_08ff => {
+                self.gpio.mux(offset, Some(value), at)?;
+                self.select(at);
+                Ok(())
+            }
             0x6000_0900..=0x6000_09ff => self.watchdog.write(offset, value, now, apb),
             0x6000_0d00..=0x6000_0d3f => {
                 let host = offset / 4;
@@ -302,11 +336,30 @@ impl Peripherals {
                 self.analog_word[host as usize & 15] = value & 0xffff | u32::from(held) << 16;
                 Ok(())
             }
+            0x6000_0d50..=0x6000_0d9f => {
+                let is_powered = self.is_converter_powered(now);
+                self.adc.write(offset, value, now, is_powered)
+            }
             0x6000_0f00..=0x6000_0fff => self.uarts[1].write(offset, value, now, apb),
             0x6000_1000..=0x6000_13ff => self.rtc.memory(address & 0x3ff).map(|word| *word = value),
             0x3ff0_0000..=0x3ff0_ffff => self.store_dport(offset, value),
             _ => Err(Refusal::Unmodelled),
         }
+    }
+
+    /// Lets the devices see which of the pins that select them are low.
+    fn select(&mut self, at: Instant) {
+        let pins: Vec<u8> = self.hspi.selecting().collect();
+        for pin in pins {
+            let is_high = self.gpio.driven(pin).unwrap_or(true);
+            self.hspi.select(pin, is_high, at);
+        }
+    }
+
+    fn is_converter_powered(&self, now: Time) -> bool {
+        let held = |register| self.analog.get(&(SAR.0, SAR.1, register)).copied().unwrap_or(0);
+        let has_power = self.rtc.read(0x10, now).is_ok_and(|value| value & SAR_POWER == SAR_POWER);
+        has_power && held(0) & SAR_ON == SAR_ON && held(1) & 3 == 2
     }
 
     fn store_dport(&mut self, offset: u32, value: u32) -> Result<(), Refusal> {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    Exit, bridge, check, compile, completions, diff, erase, explain, info, monitor, new, ports, probe, pull,
-    push, read, restart, rollback, schema, show, simulate,
+    Exit, bridge, check, compile, completions, diff, erase, explain, flash, info, monitor, new, ports, probe,
+    pull, push, read, restart, rollback, schema, show, simulate,
 };
 
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
@@ -20,6 +20,7 @@ Write:
 Try:
   simulate   run a node on this computer, with simulated sensors and a broker
 Board:
+  flash      put the firmware on a board, once
   push       bring a configuration to a board and wait for the verdict
   pull       read the running configuration from a board
   diff       tell what a push would change
@@ -61,6 +62,7 @@ enum Verb {
     Compile(compile::Arguments),
     Completions(completions::Arguments),
     Simulate(simulate::Arguments),
+    Flash(flash::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
     Diff(diff::Arguments),
@@ -99,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Compile(arguments)) => compile::run(&arguments),
         Some(Verb::Completions(arguments)) => completions::run(&arguments, &mut Cli::command()),
         Some(Verb::Simulate(arguments)) => simulate::run(&arguments),
+        Some(Verb::Flash(arguments)) => flash::run(&arguments),
         Some(Verb::Push(arguments)) => push::run(&arguments),
         Some(Verb::Pull(arguments)) => pull::run(&arguments),
         Some(Verb::Diff(arguments)) => diff::run(&arguments),

@@ -39,7 +39,9 @@ const STEPS: &[Step] = &[
     ("image", || {
         // The same cases as on the native board, on the image that was just built.
         let image = root().join("target/firmware/dunlin.bin");
-        run(cargo("test").args(["--package", "dunlin", "--test", "end_to_end"]).env("DUNLIN_FIRMWARE", image))
+        run(cargo("test")
+            .args(["--package", "dunlin", "--test", "end_to_end", "--test", "flash"])
+            .env("DUNLIN_FIRMWARE", image))
     }),
 ];
 

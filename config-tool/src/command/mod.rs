@@ -14,6 +14,7 @@ pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod erase;
 pub(crate) mod explain;
+pub(crate) mod flash;
 mod image_of;
 pub(crate) mod info;
 pub(crate) mod monitor;
@@ -94,8 +95,17 @@ pub(crate) struct LineArguments {
 }
 
 impl LineArguments {
+    /// Returns the line that is meant, without opening it.
+    pub(crate) fn target(&self) -> Result<Target, CommandError> {
+        self.chosen(None)
+    }
+
     /// Opens the line: the one named, else the one that is clear. `device` is the name of the device that is wanted.
     pub(crate) fn connect(&self, device: Option<&str>) -> Result<Connection, CommandError> {
+        Ok(Connection::open(self.chosen(device)?)?)
+    }
+
+    fn chosen(&self, device: Option<&str>) -> Result<Target, CommandError> {
         let chosen = match choose(self.port.as_ref(), device) {
             Ok(chosen) => chosen,
             Err(undecided) => ask(&undecided).ok_or_else(|| {
@@ -106,7 +116,7 @@ impl LineArguments {
         if let Some(because) = chosen.because {
             eprintln!("port {} ({because})", chosen.target);
         }
-        Ok(Connection::open(chosen.target)?)
+        Ok(chosen.target)
     }
 
     /// Opens the line and asks who is there; remembers the port for the device.

@@ -1,18 +1,24 @@
-//! Prints how fast the chip's core runs beside QEMU's: the same C program, compiled by Debian's `gcc-xtensa-lx106`.
+//! Prints how fast the chip runs beside QEMU's bare core: the same C program, compiled by Debian's `gcc-xtensa-lx106`.
 //!
 //! ```console
 //! $ cargo run --release -p dunlin-twin --example chip_speed
 //! ```
 //!
-//! Prints the path it measured, so that a report can't mix an unoptimized build with a released one.
+//! The chip starts it from flash and runs it with everything around the core. Says how it was built itself, so that a report
+//! can't mix an unoptimized build with a released one.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dunlin_twin::chip::core::{Core, Stop};
-use dunlin_twin::chip::memory::Memory;
+use dunlin_twin::chip::peripherals::rtc::Cause;
+use dunlin_twin::chip::time::Time;
+use dunlin_twin::chip::{Chip, End, Settings};
+use dunlin_twin::devices::i2c::Wiring;
+use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 
+/// Where the program is linked to and starts.
+const TEXT: u32 = 0x4010_0000;
 const ROUNDS: u32 = 200;
 
 fn main() -> Result<(), String> {
@@ -24,14 +30,14 @@ fn main() -> Result<(), String> {
 }
 
 fn measure(folder: &Path) -> Result<(), String> {
-    let ours = build(folder, "chip", [0x4010_0000, 0x3FFE_8000, 0x4000_0000])?;
-    let theirs = build(folder, "qemu", [0x5000_0000, 0x5002_0000, 0x5004_0000])?;
+    let ours = build(folder, "chip", [TEXT, 0x3FFE_8000, 0x4000_0000], &["-DUART=0x60000000"])?;
+    let theirs = build(folder, "qemu", [0x5000_0000, 0x5002_0000, 0x5004_0000], &[])?;
     let binary = folder.join("chip.bin");
     let mut objcopy = Command::new("xtensa-lx106-elf-objcopy");
     run(objcopy.args(["-O", "binary", "-j", ".text"]).arg(&ours).arg(&binary))?;
-    let image = std::fs::read(&binary).map_err(|error| error.to_string())?;
+    let text = std::fs::read(&binary).map_err(|error| error.to_string())?;
 
-    let (exit, instructions, taken) = run_core(&image)?;
+    let (exit, instructions, taken) = run_chip(&text)?;
     let machine =
         ["-M", "sim", "-cpu", "lx106", "-semihosting", "-nographic", "-monitor", "none", "-serial", "none"];
     let begin = Instant::now();
@@ -62,14 +68,19 @@ fn mips(instructions: u64, taken: Duration) -> f64 {
 }
 
 /// Links the program for `text`, with its data at `buffer` and its stack below `stack`.
-fn build(folder: &Path, name: &str, [text, buffer, stack]: [u32; 3]) -> Result<std::path::PathBuf, String> {
+fn build(
+    folder: &Path,
+    name: &str,
+    [text, buffer, stack]: [u32; 3],
+    arguments: &[&str],
+) -> Result<std::path::PathBuf, String> {
     let elf = folder.join(format!("{name}.elf"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/chip_speed/program.c");
     let mut gcc = Command::new("xtensa-lx106-elf-gcc");
     gcc.args(["-O2", "-ffreestanding", "-fno-tree-loop-distribute-patterns", "-mtext-section-literals"]);
     gcc.args(["-nostdlib", "-Wl,-N,--no-warn-rwx-segments,-e,_start"])
         .arg(format!("-Wl,-Ttext={text:#x},--defsym=STACK={stack:#x}"));
-    gcc.arg(format!("-DBUFFER={buffer:#x}")).arg(format!("-DROUNDS={ROUNDS}"));
+    gcc.args(arguments).arg(format!("-DBUFFER={buffer:#x}")).arg(format!("-DROUNDS={ROUNDS}"));
     run(gcc.arg("-o").arg(&elf).arg(source))?;
     Ok(elf)
 }
@@ -81,15 +92,41 @@ fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{:?} failed", command.get_program())) }
 }
 
+/// Returns a flash chip's contents with one segment for the boot ROM.
+fn image(text: &[u8]) -> Vec<u8> {
+    let mut image = vec![0xE9, 1, 0, 0];
+    for word in [TEXT, TEXT, text.len() as u32] {
+        image.extend_from_slice(&word.to_le_bytes());
+    }
+    image.extend_from_slice(text);
+    image.resize(image.len() | 15, 0);
+    image.push(text.iter().fold(0xEF, |sum, byte| sum ^ byte));
+    image.resize(1 << 20, 0xFF);
+    image
+}
+
 /// Returns the program's result, the instructions that it took, and how long they took.
-fn run_core(image: &[u8]) -> Result<(i32, u64, Duration), String> {
-    let mut memory = Memory::new(Vec::new());
-    let target = memory.instruction_ram_mut().get_mut(..image.len()).ok_or("the program is too long")?;
-    target.copy_from_slice(image);
-    let mut core = Core::new(0x4010_0000);
+fn run_chip(text: &[u8]) -> Result<(i32, u64, Duration), String> {
+    let mut chip = Chip::new(Settings {
+        flash: NorFlash::with_contents(image(text)),
+        timing: Timing::default(),
+        wiring: Wiring::new(),
+        chip_id: 0x12_3456,
+        seed: 1,
+        origin: embassy_time::Instant::from_ticks(0),
+    });
+    let end = chip.reset(Cause::PowerOn);
+    if end != End::Reset(Cause::PowerOn) {
+        return Err(format!("the boot ROM starts nothing: {end:?}"));
+    }
     let begin = Instant::now();
-    match core.run(&mut memory, 4_000_000_000) {
-        Err(Stop::Simcall) => Ok((core.registers[3] as i32, core.executed, begin.elapsed())),
-        other => Err(format!("the core stopped with {other:x?} at {:#x}", core.pc)),
+    let end = chip.run_until(Time::from_micros(100_000_000));
+    let taken = begin.elapsed();
+    let sent = chip.take_sent();
+    match (end, sent.last()) {
+        (End::Stopped(text), Some(result)) if text.starts_with("simcall") => {
+            Ok((i32::from(result.byte), chip.executed(), taken))
+        }
+        (end, _) => Err(format!("the chip stopped with {end:?}")),
     }
 }

@@ -7,6 +7,13 @@ typedef unsigned char u8;
 __asm__(".section .text.start,\"ax\"\n.global _start\n_start: j begin\n.align 4\n.literal_position\n"
         "begin: movi a1, STACK\n movi a0, main\n callx0 a0\n mov a3, a2\n movi a2, 1\n simcall\n");
 
+/* On the chip the result is the last byte on the serial line. */
+#ifdef UART
+#define TELL(value) (*(volatile u32 *)UART = (value))
+#else
+#define TELL(value)
+#endif
+
 static u32 crc(const u8 *bytes, u32 len) {
     u32 value = ~0u;
     while (len--) {
@@ -58,5 +65,6 @@ int main(void) {
         sort(words, 2048);
         result += text((char *)bytes, 4096);
     }
+    TELL(result & 0x7F);
     return result & 0x7F;
 }

@@ -200,7 +200,12 @@ fn a_program_that_hangs_is_reset_by_the_watchdog_and_one_that_asks_is_reset_by_s
     let session = measured();
     assert_eq!(session.resets, [Cause::Watchdog, Cause::Software]);
     // Its memory has counted, and the registers know why.
-    for line in ["\nreset 1\n", "\nreset 4\nstarts 2\n", "\nreset 3\nstarts 3\n"] {
+    let lines = [
+        "\nreset 1\nram at power-on 1\n",
+        "\nreset 4\nram after a reset 65535\nstarts 2\n",
+        "\nreset 3\nram after a reset 65535\nstarts 3\n",
+    ];
+    for line in lines {
         assert!(session.text.contains(line), "no {line:?} in {}", session.text);
     }
     // The second stage lasts 2^18 cycles of 80 MHz: 3277 us from the interrupt to the reset. Right after each comes a byte,

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::packages;
 use crate::routine::{root, run};
 
 /// Runs of each measurement; the least is printed, because a shared machine only adds.
@@ -25,7 +26,9 @@ pub(crate) fn bench(_: &[String]) -> Result<(), String> {
     dunlin(&["compile", tutorial, "--output", &image])?;
     let len = std::fs::metadata(&image).map_err(|error| error.to_string())?.len();
     println!("{:<44} {len:>8} B", "tutorial image");
-    Ok(())
+    packages::ensure(packages::LX106)?;
+    let chip = ["run", "--quiet", "--release", "--package", "dunlin-twin", "--example", "chip_speed"];
+    run(Command::new("cargo").args(chip))
 }
 
 fn least(name: &str, arguments: &[&str]) -> Result<(), String> {

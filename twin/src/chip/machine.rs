@@ -1,8 +1,12 @@
 //! What the core sees: memory, the window on flash, and the peripherals, each with its rules.
 
+use rand_core::SeedableRng;
+use rand_pcg::Pcg32;
+
 use super::core::bus::{Bus, Refusal, Width};
 use super::memory::Memory;
 use super::peripherals::Peripherals;
+use super::peripherals::rtc::Cause;
 use super::peripherals::spi_flash::WINDOW_SIZE;
 use super::rom;
 use super::time::Time;
@@ -25,10 +29,12 @@ pub(super) struct Machine {
     cycle: u64,
     /// Units of time in a cycle.
     length: u64,
+    /// What RAM holds at power-on.
+    power_on_contents: Pcg32,
 }
 
 impl Machine {
-    pub(super) fn new(peripherals: Peripherals) -> Self {
+    pub(super) fn new(peripherals: Peripherals, seed: u64) -> Self {
         Machine {
             memory: Memory::new(Vec::new()),
             peripherals,
@@ -37,6 +43,15 @@ impl Machine {
             since: 0,
             cycle: 0,
             length: 0,
+            power_on_contents: Pcg32::seed_from_u64(seed ^ 0x52_414d),
+        }
+    }
+
+    /// Resets everything around the core. Without power RAM loses what it held.
+    pub(super) fn reset(&mut self, cause: Cause) {
+        self.peripherals.reset(self.now, cause);
+        if cause == Cause::PowerOn {
+            self.memory.scramble(&mut self.power_on_contents);
         }
     }
 

@@ -3,6 +3,8 @@
 //! Data RAM takes 8, 16 and 32 bits; instruction RAM, ROM and the flash window take 32 bits only (EXCCAUSE 3); misaligned
 //! accesses raise EXCCAUSE 9; the first 512 MiB raise 28, 29 and 20. All else isn't modelled and stops the run.
 
+use rand_core::Rng;
+
 use super::core::bus::{Bus, Refusal, Width};
 
 const DATA_START: u32 = 0x3FFE_8000;
@@ -38,6 +40,12 @@ impl Memory {
             instruction: vec![0; INSTRUCTION_SIZE],
             flash,
         }
+    }
+
+    /// Fills both RAMs with what `random` gives, as power-on does: nobody may rely on zeros.
+    pub fn scramble(&mut self, random: &mut impl Rng) {
+        random.fill_bytes(&mut self.data);
+        random.fill_bytes(&mut self.instruction);
     }
 
     /// Returns the bytes of the data RAM, 0x3FFE8000 to 0x3FFFFFFF.

@@ -78,7 +78,7 @@ impl Chip {
         let peripherals = Peripherals::new(flash, timing, wiring, chip_id, seed, origin);
         let mut chip = Chip {
             core: Core::new(0),
-            machine: Machine::new(peripherals),
+            machine: Machine::new(peripherals, seed),
             next: Time(0),
             is_waiting: false,
             is_standing: true,
@@ -124,7 +124,7 @@ impl Chip {
 
     /// Resets the chip and lets the boot ROM start what is in flash.
     pub fn reset(&mut self, cause: Cause) -> End {
-        self.machine.peripherals.reset(self.machine.now, cause);
+        self.machine.reset(cause);
         (self.is_waiting, self.is_standing, self.next) = (false, false, Time(0));
         (self.rom, self.loader) = (rom::State::default(), None);
         match rom::boot(&mut self.core, &mut self.machine, cause) {
@@ -138,7 +138,7 @@ impl Chip {
 
     /// Resets the chip with the straps of a download: the boot ROM waits for esptool.
     pub fn reset_to_download(&mut self, cause: Cause) {
-        self.machine.peripherals.reset(self.machine.now, cause);
+        self.machine.reset(cause);
         (self.is_waiting, self.is_standing, self.next) = (false, false, Time(0));
         self.rom = rom::State::default();
         self.loader = Some(rom::download(&mut self.core, &mut self.machine, cause));

@@ -20,6 +20,8 @@ enum { GPIO_LINE = 1 << 4, UART_LINE = 1 << 5, TIMER_LINE = 1 << 6, SOFTWARE_LIN
 static volatile u32 frc1_count, frc1_at[16], timer_at, software_count, gpio_count, gpio_status, nmi_count, nmi_level, warned;
 static volatile u32 cause, address, received_count, line_errors;
 static volatile char received[64];
+/* Nobody clears it. */
+static volatile u32 kept[16] __attribute__((section(".noinit,\"aw\",@nobits#")));
 
 static void put(char c) {
     while ((UART(0x1C) >> 16 & 0xFF) >= 126) {}
@@ -230,7 +232,11 @@ int main(void) {
     REGISTER(0x60000D10) = 1 << 24 | 0x91 << 16 | 2 << 8 | 103;
     UART(0x14) = 694;
     number("\nreset", reason);
+    u32 bits = 0;
+    for (int i = 0; i < 16; i++) bits |= kept[i];
     if (reason == 1) {
+        number("ram at power-on", bits != 0);
+        for (int i = 0; i < 16; i++) kept[i] = 1u << i;
         RTC_MEMORY = 1;
         timers();
         masking();
@@ -247,6 +253,7 @@ int main(void) {
         print("warned\n");
         while (1) {}
     }
+    number("ram after a reset", bits);
     number("starts", ++RTC_MEMORY);
     if (reason == 4) {
         drain();

@@ -242,7 +242,12 @@ mod tests {
             let mut peripherals =
                 Peripherals::new(flash.clone(), Timing::default(), Wiring::new(), 1, 1, origin);
             peripherals.reset(Time(0), Cause::PowerOn);
-            Bench { core: Core::new(0), machine: Machine::new(peripherals), state: State::default(), flash }
+            Bench {
+                core: Core::new(0),
+                machine: Machine::new(peripherals, 1),
+                state: State::default(),
+                flash,
+            }
         }
 
         /// Calls a function; returns what is in `a2` afterwards.

@@ -1,10 +1,11 @@
 //! The core against QEMU's `lx106`: random programs, assembled by GNU as, run on both; every register compared, and in
-//! `exceptions` everything that the core says about each exception and interrupt.
+//! `exceptions` everything that the core says about each exception and interrupt. `decoding` asks the disassembler.
 //!
 //! Needs the Debian packages `qemu-system-misc`, `gcc-xtensa-lx106` and `binutils-xtensa-lx106`; without them it fails.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the steps of a test, which fails where they fail")]
 
+mod decoding;
 mod exceptions;
 
 use std::fmt::Write as _;

@@ -169,7 +169,9 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
             limit_ms: None,
             attempts: None,
         };
-        if running.generation != 0 && running.hash == request.hash {
+        // The same image may be stored again, because a secret has changed: the generation tells them apart.
+        let is_meant = request.generation.is_none_or(|generation| generation == running.generation);
+        if running.generation != 0 && running.hash == request.hash && is_meant {
             if running.confirmed {
                 return reply(outcome::CONFIRMED);
             }

@@ -107,10 +107,7 @@ impl ChipNode {
     /// Lets the chip catch up with `now`.
     pub(super) fn run(&mut self, now: Instant, line: &SerialLine, flash: &NorFlash) -> Outcome {
         self.follow_wiring(flash);
-        line.take_arrivals(|at_ns, byte| {
-            let at = Time((u128::from(at_ns) * u128::from(crate::chip::time::PER_MICROSECOND) / 1000) as u64);
-            self.chip.receive(Time(at.0.saturating_sub(Time::from_micros(self.origin.as_micros()).0)), byte);
-        });
+        self.deliver(line);
         let end = self.time(now);
         let outcome = match self.chip.run_until(end) {
             End::Time => Outcome::Running,
@@ -133,6 +130,14 @@ impl ChipNode {
             line.set_board_rate(rate);
         }
         outcome
+    }
+
+    /// Hands the chip what is on its way to it, so that it knows when it will be woken.
+    fn deliver(&mut self, line: &SerialLine) {
+        line.take_arrivals(|at_ns, byte| {
+            let at = Time((u128::from(at_ns) * u128::from(crate::chip::time::PER_MICROSECOND) / 1000) as u64);
+            self.chip.receive(Time(at.0.saturating_sub(Time::from_micros(self.origin.as_micros()).0)), byte);
+        });
     }
 
     /// Wires the buses that the images in flash name, as a person does who deploys them.
@@ -184,9 +189,13 @@ impl ChipNode {
     /// Moves packets between the line and the upstream; returns whether anything moved.
     pub(super) fn step(&mut self, now: Instant, line: &SerialLine, upstream: &mut impl Upstream) -> bool {
         self.listen(now, line);
-        let mut moved = self.tether.step(now, upstream);
+        // What was heard just now is the host's in the next round.
+        let mut moved = self.tether.step(now, upstream) | !self.heard.is_empty();
+        if self.link.black_hole {
+            self.tether.lose_packets();
+        }
         while let Some(frame) = self.tether.take_frame() {
-            if self.link.up && !self.link.black_hole {
+            if self.link.up {
                 self.delayed.push_back((now + self.link.delay, frame.as_bytes().to_vec()));
             }
         }
@@ -196,6 +205,7 @@ impl ChipNode {
             line.host_write(now, &frame);
             moved = true;
         }
+        self.deliver(line);
         moved
     }
 

@@ -119,6 +119,12 @@ impl Tether {
         fragment.map(|(encoded, _)| encoded)
     }
 
+    /// Loses the packets that wait for the line. The node is still told that packets are carried.
+    pub fn lose_packets(&mut self) {
+        self.ends.to_send.clear();
+        self.ends.offset = 0;
+    }
+
     /// Returns the frame that says that packets are no longer carried, for whoever leaves the line in order.
     pub fn farewell() -> Option<Encoded> {
         carrier(false)

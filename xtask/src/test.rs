@@ -39,9 +39,20 @@ const STEPS: &[Step] = &[
     ("image", || {
         // The same cases as on the native board, on the image that was just built.
         let image = root().join("target/firmware/dunlin.bin");
-        run(cargo("test")
-            .args(["--package", "dunlin", "--test", "end_to_end", "--test", "flash"])
-            .env("DUNLIN_FIRMWARE", image))
+        let on_image = |package| {
+            let mut command = cargo("test");
+            command.args(["--package", package]).env("DUNLIN_FIRMWARE", &image);
+            command
+        };
+        run(on_image("dunlin").args(["--test", "end_to_end", "--test", "flash", "--test", "node"]))?;
+        // Simulated days are for the native board; on the chip they take minutes.
+        run(on_image("dunlin-twin").args(["--test", "node"]).args([
+            "--",
+            "--skip",
+            "a_day",
+            "--skip",
+            "packet_identifiers",
+        ]))
     }),
 ];
 

@@ -83,6 +83,18 @@ pub(crate) fn package(wish: Wish) -> Package {
     package::from_image(image, Vec::new()).unwrap()
 }
 
+/// Returns the board under test with an empty flash chip: the native one, or an emulated chip with the image that
+/// `DUNLIN_FIRMWARE` names. One suite for both; `cargo xtask test` runs it on the chip too.
+fn board(clock: &Clock, scenario: &Scenario, timing: Timing) -> Simulation {
+    let Some(path) = std::env::var_os("DUNLIN_FIRMWARE") else {
+        return Simulation::new(clock, scenario, NorFlash::new(1 << 20), timing);
+    };
+    let image = std::fs::read(path).unwrap();
+    let mut flash = vec![0xff; 1 << 20];
+    flash[..image.len()].copy_from_slice(&image);
+    Simulation::with_chip(clock, scenario, NorFlash::with_contents(flash), timing)
+}
+
 /// Bytes between the line and the computer.
 #[derive(Default)]
 struct Ends {
@@ -119,7 +131,7 @@ impl World {
     fn with(faults: Vec<Fault>, timing: Timing) -> Self {
         let scenario = Scenario { faults, ..Scenario::quiet(Environment::constant(284.0)) };
         let clock = Clock::virtual_time();
-        let mut simulation = Simulation::new(&clock, &scenario, NorFlash::new(1 << 20), timing);
+        let mut simulation = board(&clock, &scenario, timing);
         let ends: Rc<RefCell<Ends>> = Rc::default();
         let line_ends = ends.clone();
         simulation.connect_host(move |now, line| {

@@ -9,6 +9,7 @@ use dunlin_config_format::config::{
 };
 use dunlin_config_format::driver::Driver;
 use dunlin_config_format::flash_map::SLOTS;
+use dunlin_config_format::frame::{Received, Receiver};
 use dunlin_config_format::image::Header;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::simulation::Simulation;
@@ -76,6 +77,17 @@ pub(crate) fn fault(name: &str, at: u64, duration: Option<u64>, kind: FaultKind)
     }
 }
 
+/// Returns the board under test: the native one, or an emulated chip with the image that `DUNLIN_FIRMWARE` names. One suite for
+/// both; `cargo xtask test` runs it on the chip too.
+pub(crate) fn board(clock: &Clock, scenario: &Scenario, mut flash: Vec<u8>) -> Simulation {
+    let Some(path) = std::env::var_os("DUNLIN_FIRMWARE") else {
+        return Simulation::new(clock, scenario, NorFlash::with_contents(flash), Timing::default());
+    };
+    let image = std::fs::read(path).unwrap();
+    flash[..image.len()].copy_from_slice(&image);
+    Simulation::with_chip(clock, scenario, NorFlash::with_contents(flash), Timing::default())
+}
+
 /// Returns the contents of a flash chip whose first slot holds `body`, not confirmed yet.
 pub(crate) fn flash_with(body: &[u8]) -> Vec<u8> {
     let header = Header { generation: 1, ..Header::new(body, &[]) };
@@ -92,7 +104,7 @@ pub(crate) struct World {
     pub(crate) simulation: Simulation,
     pub(crate) broker: Broker,
     messages: Rc<RefCell<BTreeMap<String, Vec<String>>>>,
-    console: Rc<RefCell<Vec<u8>>>,
+    console: Rc<RefCell<(Receiver, Vec<u8>)>>,
 }
 
 impl World {
@@ -105,8 +117,7 @@ impl World {
     pub(crate) fn with(body: &[u8], scenario: &Scenario) -> Self {
         let flash = flash_with(body);
         let clock = Clock::virtual_time();
-        let mut simulation =
-            Simulation::new(&clock, scenario, NorFlash::with_contents(flash), Timing::default());
+        let mut simulation = board(&clock, scenario, flash);
         let mut broker = Broker::new();
         let messages: Rc<RefCell<BTreeMap<String, Vec<String>>>> = Rc::default();
         let seen = Rc::clone(&messages);
@@ -116,9 +127,18 @@ impl World {
                 seen.borrow_mut().entry((*topic).to_owned()).or_default().push(text);
             }
         });
-        let console: Rc<RefCell<Vec<u8>>> = Rc::default();
+        let console: Rc<RefCell<(Receiver, Vec<u8>)>> = Rc::default();
         let heard = Rc::clone(&console);
-        simulation.connect_host(move |now, line| line.host_read(now, &mut heard.borrow_mut()));
+        simulation.connect_host(move |now, line| {
+            let mut bytes = Vec::new();
+            line.host_read(now, &mut bytes);
+            let (receiver, text) = &mut *heard.borrow_mut();
+            for byte in bytes {
+                if let Received::Text(more) = receiver.push(byte) {
+                    text.extend_from_slice(more);
+                }
+            }
+        });
         World { clock, simulation, broker, messages, console }
     }
 
@@ -154,7 +174,7 @@ impl World {
 
     /// Returns what the board has printed.
     pub(crate) fn console(&self) -> String {
-        String::from_utf8_lossy(&self.console.borrow()).into_owned()
+        String::from_utf8_lossy(&self.console.borrow().1).into_owned()
     }
 
     /// Returns the first line of the console that has `text` in it.

@@ -39,8 +39,14 @@ fn registers_take_anything_or_refuse_it() {
     for seed in 0..40 {
         let mut random = Pcg32::seed_from_u64(seed);
         let flash = NorFlash::with_contents(vec![0xff; 1 << 20]);
-        let mut chip =
-            Peripherals::new(flash, Timing::default(), Wiring::new(), 0x12_3456, seed, Instant::from_ticks(0));
+        let mut chip = Peripherals::new(
+            flash,
+            Timing::default(),
+            Wiring::new(),
+            0x12_3456,
+            seed,
+            Instant::from_ticks(0),
+        );
         chip.reset(Time(0), Cause::PowerOn);
         let mut now = Time(0);
         let mut refused = 0;

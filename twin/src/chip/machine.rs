@@ -10,6 +10,7 @@ use super::peripherals::rtc::Cause;
 use super::peripherals::spi_flash::WINDOW_SIZE;
 use super::rom;
 use super::time::Time;
+use super::trace::Access;
 
 const INSTRUCTION_RAM: u32 = 0x4010_0000;
 const WINDOW: u32 = 0x4020_0000;
@@ -24,6 +25,8 @@ pub(super) struct Machine {
     pub(super) now: Time,
     /// A register was touched: what happens next has to be planned anew.
     pub(super) is_touched: bool,
+    /// Accesses to registers, while somebody wants to know.
+    pub(super) accesses: Option<Vec<Access>>,
     /// The core's cycle at the moment `now`, and in the access that goes on.
     since: u64,
     cycle: u64,
@@ -40,6 +43,7 @@ impl Machine {
             peripherals,
             now: Time(0),
             is_touched: true,
+            accesses: None,
             since: 0,
             cycle: 0,
             length: 0,
@@ -64,6 +68,12 @@ impl Machine {
     pub(super) fn catch_up(&mut self, cycle: u64) {
         self.now.0 += (cycle - self.since) * self.length;
         (self.since, self.cycle) = (cycle, cycle);
+    }
+
+    fn tell(&mut self, access: Access) {
+        if let Some(accesses) = &mut self.accesses {
+            accesses.push(access);
+        }
     }
 
     fn is_window(address: u32) -> bool {
@@ -118,7 +128,9 @@ impl Bus for Machine {
             }
             self.is_touched = true;
             self.catch_up(self.cycle);
-            return self.peripherals.load(address, self.now);
+            let value = self.peripherals.load(address, self.now)?;
+            self.tell(Access { address, value, is_store: false });
+            return Ok(value);
         }
         if self.is_cache_bank(address) {
             return Err(Refusal::Unmodelled);
@@ -133,6 +145,7 @@ impl Bus for Machine {
             }
             self.is_touched = true;
             self.catch_up(self.cycle);
+            self.tell(Access { address, value, is_store: true });
             return self.peripherals.store(address, value, self.now);
         }
         if self.is_cache_bank(address) {

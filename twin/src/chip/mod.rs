@@ -11,7 +11,9 @@ mod machine;
 pub mod memory;
 pub mod peripherals;
 mod rom;
+pub mod symbols;
 pub mod time;
+pub mod trace;
 
 use embassy_time::Instant;
 
@@ -24,6 +26,7 @@ use peripherals::rtc::Cause;
 use peripherals::uart::SentByte;
 pub use rom::NotStarted;
 use time::Time;
+use trace::Tracer;
 
 /// What a chip is made with.
 pub struct Settings {
@@ -66,6 +69,7 @@ pub struct Chip {
     is_standing: bool,
     /// Units of time that the core has slept.
     slept: u64,
+    tracer: Option<Tracer>,
     rom: rom::State,
     /// The serial loader, while it waits for packets.
     loader: Option<rom::Loader>,
@@ -83,6 +87,7 @@ impl Chip {
             is_waiting: false,
             is_standing: true,
             slept: 0,
+            tracer: None,
             rom: rom::State::default(),
             loader: None,
         };
@@ -109,6 +114,16 @@ impl Chip {
     pub fn peripherals(&mut self) -> &mut Peripherals {
         self.next = Time(0);
         &mut self.machine.peripherals
+    }
+
+    /// From now on `tracer` is told what the chip does, or nobody is. The chip does the same, some times slower.
+    pub fn trace(&mut self, tracer: Option<Tracer>) {
+        self.tracer = tracer;
+    }
+
+    /// Returns the core: its registers, and where it is.
+    pub fn core(&self) -> &Core {
+        &self.core
     }
 
     /// A byte reaches UART0 at `at`, which must not be before the moment up to which the chip has run.
@@ -203,7 +218,10 @@ impl Chip {
         let length = self.machine.peripherals.cycle();
         let cycles = end.0.saturating_sub(self.machine.now.0).div_ceil(length).max(1);
         self.machine.begin(self.core.cycle);
-        let result = self.core.run(&mut self.machine, self.core.cycle + cycles);
+        let result = match &mut self.tracer {
+            None => self.core.run(&mut self.machine, self.core.cycle + cycles),
+            Some(tracer) => trace::step(&mut self.core, &mut self.machine, tracer),
+        };
         self.machine.catch_up(self.core.cycle);
         match result {
             Ok(_) => Ok(()),
@@ -212,6 +230,10 @@ impl Chip {
                 Ok(())
             }
             Err(Stop::Access { pc, address }) if pc == address && rom::contains(pc) => {
+                if let Some(tracer) = &mut self.tracer {
+                    let caller = self.core.registers[0];
+                    tracer(self.machine.now, trace::Event::Rom { address, caller });
+                }
                 rom::call(&mut self.core, &mut self.machine, &mut self.rom)
             }
             Err(stop) => Err(self.explain(stop)),

@@ -215,15 +215,19 @@ impl Core {
         self.pc = special.vecbase + offset;
     }
 
+    /// Goes to the vector of a pending interrupt, if there is one; returns its level, 1 or 3. [`step`](Core::step) does so
+    /// by itself.
     #[inline(always)]
-    fn take_interrupt(&mut self) {
-        if self.special.interrupt & (self.special.intenable | 1 << NMI) != 0 {
-            match self.pending_interrupt() {
-                None => {}
-                Some(1) => self.exception(LEVEL_1_INTERRUPT, self.pc),
-                Some(level) => self.enter_level(level),
-            }
+    pub fn take_interrupt(&mut self) -> Option<u32> {
+        if self.special.interrupt & (self.special.intenable | 1 << NMI) == 0 {
+            return None;
         }
+        let level = self.pending_interrupt()?;
+        match level {
+            1 => self.exception(LEVEL_1_INTERRUPT, self.pc),
+            level => self.enter_level(level),
+        }
+        Some(level)
     }
 
     /// Returns the level of the interrupt that is taken next, 1 or 3.

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the steps of a test, which fails where they fail")]
 
+mod trace;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,9 +19,10 @@ use embassy_time::Instant;
 
 const BUTTON: u8 = 13;
 
-fn gcc() -> PathBuf {
+/// Compiles the program for one test; returns its ELF.
+fn gcc(test: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chip_program");
-    let elf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chip_program.elf");
+    let elf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chip_program_{test}.elf"));
     let mut gcc = Command::new("xtensa-lx106-elf-gcc");
     gcc.args(["-Os", "-ffreestanding", "-nostdlib", "-mtext-section-literals", "-Wall", "-Werror"]);
     gcc.arg("-T").arg(source.join("link.ld")).arg("-o").arg(&elf);
@@ -124,8 +127,8 @@ impl Session {
 }
 
 /// Lets the program run through all that it measures.
-fn measured() -> Session {
-    let chip = chip(image(&gcc()));
+fn measured(test: &str) -> Session {
+    let chip = chip(image(&gcc(test)));
     let mut session = Session { chip, text: String::new(), sent_at: Vec::new(), resets: Vec::new() };
     session.until("levels");
     for _ in 0..3 {
@@ -148,7 +151,7 @@ fn measured() -> Session {
 
 #[test]
 fn a_program_by_gcc_measures_what_the_registers_promise() {
-    let session = measured();
+    let session = measured("registers");
     let numbers = session.numbers();
     let near = |name: &str, expected: u32, slack: u32| {
         let found = numbers.get(name).copied().unwrap_or_else(|| panic!("no `{name}` in {}", session.text));
@@ -181,7 +184,7 @@ fn a_program_by_gcc_measures_what_the_registers_promise() {
 
 #[test]
 fn exceptions_of_a_program_have_the_causes_and_addresses_of_silicon() {
-    let session = measured();
+    let session = measured("exceptions");
     for (name, cause, address) in [
         ("byte of instruction ram", 3, 0x4010_0001),
         ("half word of flash", 3, 0x4020_0000),
@@ -197,7 +200,7 @@ fn exceptions_of_a_program_have_the_causes_and_addresses_of_silicon() {
 
 #[test]
 fn a_program_that_hangs_is_reset_by_the_watchdog_and_one_that_asks_is_reset_by_software() {
-    let session = measured();
+    let session = measured("resets");
     assert_eq!(session.resets, [Cause::Watchdog, Cause::Software]);
     // Its memory has counted, and the registers know why.
     let lines = [

@@ -7,13 +7,15 @@
 //! compiler's stead, adds it to what these two emit. It also makes the same inputs give the same bytes in any folder.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::routine::{root, run};
 
+/// Names a file for the sizes of all types of the program, if they are wanted.
+pub(crate) const TYPE_SIZES: &str = "DUNLIN_TYPE_SIZES";
 /// Names the folder for assembly text; where it is set, this program was called in the compiler's stead.
 const WRAPPER: &str = "DUNLIN_ASSEMBLY_FOLDER";
 /// The crates of which assembly text is wanted.
@@ -24,12 +26,17 @@ const DEBIAN: &str = "/usr/bin/rustc";
 
 /// Compiles the firmware; returns the files of assembly text in `folder`.
 pub(crate) fn compile(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    compile_with(folder, &[])
+}
+
+/// Compiles the firmware with further variables of the environment; returns the files of assembly text in `folder`.
+pub(crate) fn compile_with(folder: &Path, variables: &[(&str, &OsStr)]) -> Result<Vec<PathBuf>, String> {
     let compiler = compiler()?;
     let firmware = root().join("firmware");
     let wrapper = env::current_exe().map_err(|error| error.to_string())?;
     let mut cargo = Command::new("cargo");
     cargo.env("RUSTC", &compiler).env("RUSTC_BOOTSTRAP", "1");
-    cargo.env("RUSTC_WRAPPER", wrapper).env(WRAPPER, folder);
+    cargo.env("RUSTC_WRAPPER", wrapper).env(WRAPPER, folder).envs(variables.iter().copied());
     cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags(&compiler)?);
     cargo.args(["build", "--quiet", "--release", "--locked", "--features", "image", "--manifest-path"]);
     cargo.arg(firmware.join("Cargo.toml"));
@@ -111,6 +118,15 @@ pub(crate) fn as_compiler() -> Option<ExitCode> {
         name_steadily(&mut arguments);
         if let Some(name) = crate_of(&arguments).filter(|name| name == PROGRAM || name == BUILTINS) {
             emit_text(&mut arguments, &folder.join(text_of(&name)));
+            if let Some(file) = env::var_os(TYPE_SIZES).filter(|_| name == PROGRAM) {
+                arguments.push("-Zprint-type-sizes".into());
+                let output = Command::new(&compiler).args(&arguments).output();
+                let written = output.and_then(|output| {
+                    fs::write(&file, &output.stdout)?;
+                    Ok(output.status.success())
+                });
+                return Some(ExitCode::from(u8::from(!written.unwrap_or(false))));
+            }
         }
     }
     match Command::new(&compiler).args(&arguments).status() {

@@ -1,5 +1,10 @@
 //! What is claimed of speed and size, measured in one run, with a peer beside it where one can be had.
 
+mod memory;
+mod push;
+mod traffic;
+
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -11,6 +16,7 @@ const RUNS: usize = 5;
 
 /// Prints what `dunlin` takes.
 pub(crate) fn bench(_: &[String]) -> Result<(), String> {
+    packages::ensure(packages::TESTS)?;
     run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "dunlin"]))?;
     let folder = root().join("target/bench");
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
@@ -25,10 +31,18 @@ pub(crate) fn bench(_: &[String]) -> Result<(), String> {
     let image = folder.join("tutorial.dunlin").display().to_string();
     dunlin(&["compile", tutorial, "--output", &image])?;
     let len = std::fs::metadata(&image).map_err(|error| error.to_string())?.len();
-    println!("{:<44} {len:>8} B", "tutorial image");
+    println!("{:<44} {len:>8} B", "tutorial image (goal 200)");
+    push::print()?;
+    traffic::print()?;
+    memory::print()?;
     packages::ensure(packages::LX106)?;
     let chip = ["run", "--quiet", "--release", "--package", "dunlin-twin", "--example", "chip_speed"];
     run(Command::new("cargo").args(chip))
+}
+
+/// Returns the program that is measured.
+fn program() -> PathBuf {
+    root().join("target/release/dunlin")
 }
 
 fn least(name: &str, arguments: &[&str]) -> Result<(), String> {
@@ -43,7 +57,7 @@ fn least(name: &str, arguments: &[&str]) -> Result<(), String> {
 }
 
 fn dunlin(arguments: &[&str]) -> Result<(), String> {
-    let mut command = Command::new(root().join("target/release/dunlin"));
+    let mut command = Command::new(program());
     command.args(arguments).current_dir(root()).stdout(Stdio::null());
     let status = command.status().map_err(|error| error.to_string())?;
     if status.success() { Ok(()) } else { Err(format!("dunlin {arguments:?}: {status}")) }

@@ -12,6 +12,7 @@ use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use heapless::Deque;
 
+use crate::platform::Crash;
 use crate::sensor::Health;
 use crate::text::Text;
 
@@ -53,6 +54,8 @@ pub enum Event {
 pub enum Log {
     /// The agent started on a board.
     Booted,
+    /// The run before ended in a crash that left a trace.
+    Crashed(Crash),
     /// A configuration was started.
     Started {
         /// Its generation.
@@ -88,6 +91,36 @@ pub enum Log {
     FlashFault,
 }
 
+impl Crash {
+    /// Writes it for people: `panic at agent/src/run.rs:12`, `exception 28 at 0x40210000, address 0x00000008`.
+    pub fn render(&self, text: &mut Text<'_>) {
+        let address = |text: &mut Text<'_>, address: u32| {
+            text.str("0x");
+            text.hex(&address.to_be_bytes());
+        };
+        match *self {
+            Crash::Panic { file, line } => {
+                text.str("panic at ");
+                text.str(file);
+                text.str(":");
+                text.integer(line.into());
+            }
+            Crash::Exception { cause, at, address: used } => {
+                text.str("exception ");
+                text.integer(cause.into());
+                text.str(" at ");
+                address(text, at);
+                text.str(", address ");
+                address(text, used);
+            }
+            Crash::Hang { at } => {
+                text.str("hang, last at ");
+                address(text, at);
+            }
+        }
+    }
+}
+
 impl Log {
     /// Writes the line.
     pub fn render(&self, text: &mut Text<'_>) {
@@ -100,6 +133,10 @@ impl Log {
             Log::Booted => {
                 text.str("dunlin ");
                 text.str(env!("CARGO_PKG_VERSION"));
+            }
+            Log::Crashed(crash) => {
+                text.str("the run before ended: ");
+                crash.render(text);
             }
             Log::Started { generation, confirmed: true } => {
                 with_number("generation ", generation, " started")

@@ -28,7 +28,7 @@ use dunlin_config_format::topic::Topics;
 /// The longest time that a measurement of a sensor takes: two integrations of a TSL2591, and what is before them.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Facts that INFO tells before the health of the sensors.
-const FACTS: u16 = 16;
+const FACTS: u16 = 17;
 /// Most bytes of a text that is told to the host.
 const TEXT_LEN: usize = 200;
 
@@ -316,6 +316,13 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
             13 => ("dead-links", count(counters.dead_links.get())),
             14 => ("faults", count(samples.faults)),
             15 => ("lateness-p99-ms", count(samples.lateness_p99_ms)),
+            16 => match shared.boot.crash {
+                None => ("crash", Value::Null),
+                Some(crash) => {
+                    text(&mut self.text, &|text| crash.render(text));
+                    ("crash", Value::Text(&self.text))
+                }
+            },
             _ => {
                 let sensor = usize::from(index - FACTS);
                 let id = self.with_config(|config| {

@@ -14,7 +14,7 @@ use embassy_time::Instant;
 
 use crate::event::Events;
 use crate::payload::{Record, Values};
-use crate::platform::{Platform, ResetCause};
+use crate::platform::{Crash, Platform, ResetCause};
 use crate::sampler::Measured;
 use crate::sensor::Health;
 use crate::store::Store;
@@ -30,6 +30,8 @@ pub struct Boot {
     pub chip_id: u32,
     /// Why the board started.
     pub cause: ResetCause,
+    /// What ended the run before, where more than the cause is known.
+    pub crash: Option<Crash>,
     /// When it started: on a chip the clock's zero, in a world that is older than the board some other time.
     pub at: Instant,
 }

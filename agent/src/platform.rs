@@ -90,6 +90,32 @@ pub enum ResetCause {
     Panic,
 }
 
+/// What ended the run before, where the board knows more than the cause. Addresses are those of the image that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// A panic.
+    Panic {
+        /// The source file.
+        file: &'static str,
+        /// The line, counted from 1.
+        line: u32,
+    },
+    /// An exception of the processor.
+    Exception {
+        /// Its number.
+        cause: u32,
+        /// The instruction.
+        at: u32,
+        /// The address that the instruction used, where it used one.
+        address: u32,
+    },
+    /// The program did not feed the watchdog.
+    Hang {
+        /// Where the processor was when the watchdog first noticed.
+        at: u32,
+    },
+}
+
 /// Words of memory that outlive a reset but not a power cut.
 pub const RETAINED_WORDS: usize = 8;
 
@@ -97,6 +123,8 @@ pub const RETAINED_WORDS: usize = 8;
 pub trait System {
     /// Returns why the board started. The same value until the next start.
     fn reset_cause(&self) -> ResetCause;
+    /// Returns what ended the run before, after a crash that left a trace.
+    fn crash(&self) -> Option<Crash>;
     /// Returns a 32-bit identifier of the chip, printed in hexadecimal.
     fn chip_id(&self) -> u32;
     /// Returns 64 random bits.

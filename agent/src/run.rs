@@ -68,6 +68,7 @@ pub async fn run<P: Platform>(
         id: system.entropy() as u32,
         chip_id: system.chip_id(),
         cause: system.reset_cause(),
+        crash: system.crash(),
         at: Instant::now(),
     };
     let node: Node<P> = Node {
@@ -77,6 +78,9 @@ pub async fn run<P: Platform>(
         system: RefCell::new(system),
     };
     node.shared.events.log(Log::Booted);
+    if let Some(crash) = boot.crash {
+        node.shared.events.log(Log::Crashed(crash));
+    }
     let mut door = HostDoor::new(&node);
     let host = usb::serve(serial_reader, serial_writer, &mut door, tether);
     match select(host, configurations(&node, network, memory)).await {

@@ -1,6 +1,6 @@
 //! The chip as the agent's platform.
 
-use dunlin_agent::platform::{Parts, Platform, RETAINED_WORDS, ResetCause, System};
+use dunlin_agent::platform::{Crash, Parts, Platform, RETAINED_WORDS, ResetCause, System};
 
 use crate::entropy::Entropy;
 use crate::flash::Flash;
@@ -46,6 +46,7 @@ impl Platform for Board {
 #[derive(Clone, Debug)]
 pub struct Chip {
     cause: ResetCause,
+    crash: Option<Crash>,
     words: [u32; RETAINED_WORDS],
     entropy: Entropy,
 }
@@ -53,13 +54,17 @@ pub struct Chip {
 impl Chip {
     /// Returns the chip of this start.
     pub fn new(start: &Start, entropy: Entropy) -> Self {
-        Chip { cause: start.cause, words: start.words, entropy }
+        Chip { cause: start.cause, crash: start.crash(), words: start.words, entropy }
     }
 }
 
 impl System for Chip {
     fn reset_cause(&self) -> ResetCause {
         self.cause
+    }
+
+    fn crash(&self) -> Option<Crash> {
+        self.crash
     }
 
     fn chip_id(&self) -> u32 {

@@ -2,7 +2,7 @@
 //!
 //! Of that memory the 512 bytes from 0x6000_1200 are the user's; the vendor's radio code has what is before.
 
-use dunlin_agent::platform::{RETAINED_WORDS, ResetCause};
+use dunlin_agent::platform::{Crash, RETAINED_WORDS, ResetCause};
 
 use crate::mmio::{Register, Registers};
 
@@ -87,6 +87,44 @@ pub struct Start {
     pub end: End,
     /// The agent's words from before.
     pub words: [u32; RETAINED_WORDS],
+}
+
+/// Where constants may be: the chip's RAM and the window on flash.
+const MEMORIES: [core::ops::Range<usize>; 2] = [0x3ffe_8000..0x4000_0000, 0x4020_0000..0x4030_0000];
+/// The longest name of a source file, in bytes.
+const NAME_LEN: usize = 120;
+
+impl Start {
+    /// Returns what ended the run before, if it was a crash.
+    pub fn crash(&self) -> Option<Crash> {
+        match (self.end, self.cause) {
+            (End::Panic { file, len, line }, ResetCause::Panic) => {
+                let file = name(file as usize, len as usize).unwrap_or("another image's file");
+                Some(Crash::Panic { file, line })
+            }
+            (End::Exception { cause, at, address }, ResetCause::Panic) => {
+                Some(Crash::Exception { cause, at, address })
+            }
+            (End::Hang { at }, ResetCause::Watchdog) => Some(Crash::Hang { at }),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the name of a source file that a panic left the place of. The image may have been replaced since: what lies
+/// there now is a name only if it could be one.
+fn name(address: usize, len: usize) -> Option<&'static str> {
+    let end = address.checked_add(len)?;
+    let is_constant = MEMORIES.iter().any(|memory| memory.contains(&address) && end <= memory.end);
+    if len > NAME_LEN || !is_constant {
+        return None;
+    }
+    let pointer = core::ptr::with_exposed_provenance::<u8>(address);
+    // SAFETY: the bytes lie in memory, where every read is defined. A constant of the image does not change; where the image is
+    // another one they may, and only ASCII is taken for a name, which is a valid text whatever becomes of it.
+    let bytes = unsafe { core::slice::from_raw_parts(pointer, len) };
+    let could_be = bytes.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(byte));
+    core::str::from_utf8(bytes).ok().filter(|_| could_be && len > 0)
 }
 
 /// Reads why the chip started, and forgets what ended the run before. To be called once, early.
@@ -181,6 +219,23 @@ mod tests {
             End::Hang { at: 0x4021_1234 },
         ] {
             assert_eq!(End::from_words(end.to_words()), end);
+        }
+    }
+
+    #[test]
+    fn a_crash_is_told_when_it_was_one() {
+        let start = |cause, end| Start { cause, end, words: [0; RETAINED_WORDS] };
+        let hang = End::Hang { at: 0x4021_1234 };
+        assert_eq!(start(ResetCause::Watchdog, hang).crash(), Some(Crash::Hang { at: 0x4021_1234 }));
+        assert_eq!(start(ResetCause::External, hang).crash(), None);
+        assert_eq!(start(ResetCause::Watchdog, End::Unknown).crash(), None);
+        // Not an address of a name: told as what it is, and never read.
+        let panic = End::Panic { file: 0x6000_0000, len: 20, line: 42 };
+        let file = "another image's file";
+        assert_eq!(start(ResetCause::Panic, panic).crash(), Some(Crash::Panic { file, line: 42 }));
+        assert_eq!(start(ResetCause::PowerOn, panic).crash(), None);
+        for (address, len) in [(0x3fff_fff0, 17), (0x3ffe_8000, 121), (usize::MAX, 2), (0x3ffe_7fff, 1)] {
+            assert_eq!(name(address, len), None);
         }
     }
 

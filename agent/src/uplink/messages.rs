@@ -74,6 +74,13 @@ pub(crate) fn birth(text: &mut Text<'_>, config: &Config<'_>, shared: &Shared, a
         object.string("state", if running.confirmed { "confirmed" } else { "trial" });
         object.integer("boot", shared.boot.id);
         object.string("reset", reset_name(shared.boot.cause));
+        if let Some(crash) = shared.boot.crash {
+            let text = object.key("crash");
+            // No name of a source file has anything to escape.
+            text.str("\"");
+            crash.render(text);
+            text.str("\"");
+        }
         match running.rolled_back {
             None => object.null("rollback"),
             Some((generation, reason)) => object.key("rollback").object(|rollback| {

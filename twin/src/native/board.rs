@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 pub use dunlin_agent::platform::ResetCause;
-use dunlin_agent::platform::{Parts, Platform, RETAINED_WORDS, System};
+use dunlin_agent::platform::{Crash, Parts, Platform, RETAINED_WORDS, System};
 use embassy_time::{Duration, Instant};
 use rand_core::Rng;
 use rand_pcg::Pcg32;
@@ -108,6 +108,10 @@ pub struct NativeSystem(Hardware);
 impl System for NativeSystem {
     fn reset_cause(&self) -> ResetCause {
         self.0.state.cause.get()
+    }
+
+    fn crash(&self) -> Option<Crash> {
+        None
     }
 
     fn chip_id(&self) -> u32 {

@@ -1,0 +1,114 @@
+//! What the shipping image does when its own program goes wrong: instructions of it are replaced in flash.
+//!
+//! `cargo xtask test` builds the image and runs these, with `DUNLIN_FIRMWARE` for its path; the symbols lie beside it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::PathBuf;
+
+use dunlin_config_format::config::QoS;
+use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
+use dunlin_twin::simulation::Simulation;
+use dunlin_twin::world::broker::{Activity, Broker};
+use dunlin_twin::world::clock::Clock;
+use dunlin_twin::world::environment::Environment;
+use dunlin_twin::world::scenario::Scenario;
+use embassy_time::{Duration, Instant};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+#[expect(dead_code, reason = "of the shared support, this file uses the configurations")]
+mod node_world;
+use node_world::{flash_with, tutorial};
+
+/// `ill`, the instruction that is none.
+const ILLEGAL: [u8; 3] = [0, 0, 0];
+/// `j .`, a jump to itself.
+const LOOP: [u8; 3] = [0x06, 0xff, 0xff];
+
+/// Where the window on flash begins.
+const WINDOW: u32 = 0x4020_0000;
+
+fn image() -> PathBuf {
+    PathBuf::from(std::env::var_os("DUNLIN_FIRMWARE").unwrap())
+}
+
+/// Returns the address of the function whose mangled name has all of `parts`: a symbol of an ELF file for a 32-bit machine.
+fn function(parts: &[&str]) -> u32 {
+    let elf = std::fs::read(image().with_extension("elf")).unwrap();
+    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| usize::from(u16::from_le_bytes(elf[at..at + 2].try_into().unwrap()));
+    let section = |index: usize| word(0x20) + index * half(0x2e);
+    // The symbol table is the section of type 2; its link is the table of names.
+    let table = (0..half(0x30)).map(section).find(|at| word(at + 4) == 2).unwrap();
+    let names = word(section(word(table + 0x18)) + 0x10);
+    let symbols = (word(table + 0x10)..word(table + 0x10) + word(table + 0x14)).step_by(16);
+    for symbol in symbols {
+        let name = &elf[names + word(symbol)..];
+        let name = std::str::from_utf8(&name[..name.iter().position(|byte| *byte == 0).unwrap()]).unwrap();
+        if parts.iter().all(|part| name.contains(part)) {
+            return word(symbol + 4) as u32;
+        }
+    }
+    panic!("no function {parts:?} in the image");
+}
+
+/// What a board did.
+struct Seen {
+    text: String,
+    births: Vec<String>,
+}
+
+/// Runs the tutorial on an image in which a function begins with `instruction`, until the end of `seconds`.
+fn run(parts: &[&str], instruction: [u8; 3], seconds: u64) -> (u32, Seen) {
+    let at = function(parts);
+    let mut flash = flash_with(&tutorial(2_000, QoS::AtMostOnce));
+    let bytes = std::fs::read(image()).unwrap();
+    flash[..bytes.len()].copy_from_slice(&bytes);
+    let place = (at - WINDOW) as usize;
+    flash[place..place + 3].copy_from_slice(&instruction);
+    let clock = Clock::virtual_time();
+    let scenario = Scenario::quiet(Environment::constant(284.0));
+    let flash = NorFlash::with_contents(flash);
+    let mut simulation = Simulation::with_chip(&clock, &scenario, flash, Timing::default());
+    let text = Rc::new(RefCell::new(Vec::new()));
+    let heard = Rc::clone(&text);
+    simulation.connect_host(move |now, line| line.host_read(now, &mut heard.borrow_mut()));
+    let births = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&births);
+    let mut broker = Broker::new();
+    broker.observe(move |_, activity| {
+        if let Activity::Published { topic: "dunlin/esp8266/info", payload, .. } = activity {
+            seen.borrow_mut().push(String::from_utf8_lossy(payload).into_owned());
+        }
+    });
+    let end = Instant::from_secs(seconds);
+    while clock.now() < end {
+        simulation.step(&mut broker).unwrap();
+        let next = [simulation.next_event(), broker.next_event(), Some(end)].into_iter().flatten().min();
+        clock.wait_until(next.unwrap().max(clock.now() + Duration::from_ticks(1)));
+        broker.step(clock.now());
+    }
+    let text = String::from_utf8_lossy(&text.borrow()).into_owned();
+    (at, Seen { text, births: births.take() })
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn an_exception_is_told_and_three_of_them_give_the_configuration_up() {
+    let (at, seen) = run(&["7Sampler", "7message"], ILLEGAL, 20);
+    let told = format!("the run before ended: exception 0 at 0x{at:08x}, address 0x");
+    assert!(seen.text.contains(&told), "{}", seen.text);
+    assert!(seen.text.contains("safe mode"), "{}", seen.text);
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_hang_is_ended_by_the_watchdog_and_told() {
+    // Needed first by the statistics, after a minute.
+    let (at, seen) = run(&["4text", "11thousandths"], LOOP, 80);
+    let told = format!("the run before ended: hang, last at 0x{at:08x}");
+    assert!(seen.text.contains(&told), "{}", seen.text);
+    // The next start tells the broker too.
+    let told = format!("\"reset\":\"watchdog\",\"crash\":\"hang, last at 0x{at:08x}\"");
+    assert!(seen.births.iter().any(|birth| birth.contains(&told)), "{:?}", seen.births);
+}

@@ -1,7 +1,7 @@
 //! What the shipping image does when its own program goes wrong: instructions of it are replaced in flash.
 //!
 //! `cargo xtask test` builds the image and runs these, with `DUNLIN_FIRMWARE` for its path; the symbols lie beside it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::path::PathBuf;
 

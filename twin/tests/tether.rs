@@ -8,7 +8,6 @@ use std::rc::Rc;
 use dunlin_config_format::config::QoS;
 use dunlin_config_format::frame::{Received, Receiver, channel};
 use dunlin_config_format::message::{self, HelloRequest, kind};
-use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
@@ -19,7 +18,7 @@ use embassy_time::{Duration, Instant};
 
 #[expect(dead_code, reason = "of the shared support, this file uses the configurations")]
 mod node_world;
-use node_world::{fault, flash_with, tutorial};
+use node_world::{board, fault, flash_with, tutorial};
 
 /// The computer at the other end of the cable.
 struct Host {
@@ -44,8 +43,7 @@ impl Bench {
     fn new(qos: QoS, faults: Vec<Fault>) -> Self {
         let clock = Clock::virtual_time();
         let scenario = Scenario { faults, ..Scenario::quiet(Environment::constant(284.0)) };
-        let flash = NorFlash::with_contents(flash_with(&tutorial(2_000, qos)));
-        let mut simulation = Simulation::new(&clock, &scenario, flash, Timing::default());
+        let mut simulation = board(&clock, &scenario, flash_with(&tutorial(2_000, qos)));
         simulation.tether();
         let mut broker = Broker::new();
         let messages: Rc<RefCell<Vec<_>>> = Rc::default();

@@ -1,4 +1,4 @@
-//! A board on a cable: the native board in real time behind a pseudo-terminal, with its network on the same line.
+//! A board on a cable: the native board, or the chip with the image that `DUNLIN_FIRMWARE` names, in real time behind a pseudo-terminal, with its network on the same line.
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -37,8 +37,20 @@ impl CabledBoard {
             sender.send(pty.path().to_str().unwrap().to_owned()).unwrap();
             let clock = Clock::following(RealTime::new());
             let scenario = Scenario::quiet(Environment::constant(284.0));
-            let mut simulation =
-                Simulation::new(&clock, &scenario, NorFlash::new(1 << 20), Timing::default());
+            let mut simulation = match std::env::var_os("DUNLIN_FIRMWARE") {
+                None => Simulation::new(&clock, &scenario, NorFlash::new(1 << 20), Timing::default()),
+                Some(path) => {
+                    let image = std::fs::read(path).unwrap();
+                    let mut flash = vec![0xff; 1 << 20];
+                    flash[..image.len()].copy_from_slice(&image);
+                    Simulation::with_chip(
+                        &clock,
+                        &scenario,
+                        NorFlash::with_contents(flash),
+                        Timing::default(),
+                    )
+                }
+            };
             simulation.tether();
             let host = Rc::clone(&pty);
             simulation.connect_host(move |now, line| host.exchange(now, line).unwrap());

@@ -35,6 +35,8 @@ pub(super) struct ChipNode {
     frames: Receiver,
     /// What the line to the host does to packets.
     pub(super) link: LinkSettings,
+    /// Whether the host carries the packets itself.
+    pub(super) is_left_to_host: bool,
     delayed: VecDeque<(Instant, Vec<u8>)>,
     random: Pcg32,
     /// Changes of the flash chip when its images were looked at last.
@@ -71,6 +73,7 @@ impl ChipNode {
             tether: Tether::new(seed),
             frames: Receiver::new(),
             link: LinkSettings::default(),
+            is_left_to_host: false,
             delayed: VecDeque::new(),
             random,
             seen: u64::MAX,
@@ -190,7 +193,12 @@ impl ChipNode {
     pub(super) fn step(&mut self, now: Instant, line: &SerialLine, upstream: &mut impl Upstream) -> bool {
         self.listen(now, line);
         // What was heard just now is the host's in the next round.
-        let mut moved = self.tether.step(now, upstream) | !self.heard.is_empty();
+        let mut moved = !self.heard.is_empty();
+        if self.is_left_to_host {
+            self.deliver(line);
+            return moved;
+        }
+        moved |= self.tether.step(now, upstream);
         if self.link.black_hole {
             self.tether.lose_packets();
         }
@@ -221,6 +229,7 @@ impl ChipNode {
             }
         });
         let frame = self.delayed.front().map(|&(at, _)| at.max(line.host_idle_at()));
-        [chip, self.tether.next_event(), frame].into_iter().flatten().min()
+        let tether = self.tether.next_event().filter(|_| !self.is_left_to_host);
+        [chip, tether, frame].into_iter().flatten().min()
     }
 }

@@ -128,11 +128,12 @@ impl Simulation {
         self.broker_address = Some(address);
     }
 
-    /// Puts a native board's network on its serial line, for a host that carries it, from the next start on. The
-    /// simulation's own network has no node then.
+    /// Leaves the board's network to a host that carries it over the serial line, from the next start on. The simulation's
+    /// own network has no node then.
     pub fn tether(&mut self) {
-        if let Node::Native(node) = &mut self.node {
-            node.is_tethered = true;
+        match &mut self.node {
+            Node::Native(node) => node.is_tethered = true,
+            Node::Chip(node) => node.is_left_to_host = true,
         }
     }
 

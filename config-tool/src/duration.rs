@@ -36,7 +36,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             .ok_or_else(|| format!("`{text}` is too long"))?;
         rest = tail;
     }
-    Ok(Duration::from_millis(total_ms))
+    // A tick is a microsecond.
+    let ticks = total_ms.checked_mul(1000).ok_or_else(|| format!("`{text}` is too long"))?;
+    Ok(Duration::from_ticks(ticks))
 }
 
 #[cfg(test)]
@@ -49,7 +51,18 @@ mod tests {
         assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse("1d"), Ok(Duration::from_secs(86_400)));
         assert_eq!(parse("2"), Err("`2` has no unit; write `2s`".to_owned()));
-        for wrong in ["", "s", "2 s", "1.5s", "-1s", "1m1h", "1s1s", "2sec", "99999999999999999999s"] {
+        for wrong in [
+            "",
+            "s",
+            "2 s",
+            "1.5s",
+            "-1s",
+            "1m1h",
+            "1s1s",
+            "2sec",
+            "99999999999999999999s",
+            "99999999999999999s",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

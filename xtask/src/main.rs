@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod firmware;
+mod fuzz;
 mod layers;
 mod mutants;
 mod packages;
@@ -31,6 +32,11 @@ const ROUTINES: &[Routine] = &[
         name: "firmware",
         help: "the image for the ESP8266: target/firmware/dunlin.bin",
         run: firmware::firmware,
+    },
+    Routine {
+        name: "fuzz",
+        help: "MINUTES of inputs that nobody meant; `--replay STRING` repeats one",
+        run: fuzz::fuzz,
     },
     Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },
     Routine { name: "spec", help: "the documents of flash and USB against the code", run: spec::spec },

@@ -47,7 +47,7 @@ const STEPS: &[Step] = &[
         run(on_image("dunlin").args(["--test", "end_to_end", "--test", "flash", "--test", "node"]))?;
         run(on_image("dunlin-twin").args(["--test", "image_crash", "--", "--ignored"]))?;
         // Simulated days are for the native board; on the chip they take minutes.
-        run(on_image("dunlin-twin").args(["--test", "node"]).args([
+        run(on_image("dunlin-twin").args(["--test", "node", "--test", "tether"]).args([
             "--",
             "--skip",
             "a_day",

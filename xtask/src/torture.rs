@@ -2,27 +2,48 @@
 
 use std::process::Command;
 
+use crate::firmware;
 use crate::mutants;
-use crate::routine::run;
+use crate::routine::{root, run};
 
+/// Updates of a full run on the image, each cut once.
+const UPDATES: &str = "4000";
 /// Cuts of a full run.
 const CUTS: &str = "30000000";
 
 /// Runs the torn-cut tests of the slot store.
 ///
 /// `torture` cuts 30 million times, in an optimized build; `torture --replay STRING` repeats the cut whose string a failure has
-/// printed; `torture --mutants` seeds each fault and expects the ordinary tests to find it.
+/// printed; `torture --mutants` seeds each fault and expects the ordinary tests to find it; `torture --image` cuts 4,000 updates
+/// of the image on the emulated chip, which takes about 40 minutes.
 pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [] => run(test(&["--release", "--", "--exact", "long_run", "--ignored", "--nocapture"])
             .env("DUNLIN_TORTURE_CUTS", CUTS)),
         [flag] if flag == "--mutants" => mutants::mutants(),
+        [flag] if flag == "--image" => {
+            firmware::firmware(&[])?;
+            run(Command::new("cargo")
+                .args([
+                    "test",
+                    "--quiet",
+                    "--package",
+                    "dunlin",
+                    "--test",
+                    "node",
+                    "no_power_cut",
+                    "--",
+                    "--nocapture",
+                ])
+                .env("DUNLIN_FIRMWARE", root().join("target/firmware/dunlin.bin"))
+                .env("DUNLIN_UPDATES", UPDATES))
+        }
         [flag, string] if flag == "--replay" => {
             run(test(&["--", "--exact", "replay", "--ignored", "--nocapture"])
                 .env("DUNLIN_TORTURE_REPLAY", string))
         }
-        _ => Err("write `cargo xtask torture`, `cargo xtask torture --replay STRING` or \
-                  `cargo xtask torture --mutants`"
+        _ => Err("write `cargo xtask torture`, `cargo xtask torture --replay STRING`, \
+                  `cargo xtask torture --image` or `cargo xtask torture --mutants`"
             .to_owned()),
     }
 }

@@ -235,6 +235,11 @@ impl NorFlash {
         chip.cut = Some(Cut { after_words: words + cut.after_words, ..cut });
     }
 
+    /// Returns whether a cut is planned that has not happened, or after which power is not back.
+    pub fn is_cut_planned(&self) -> bool {
+        self.chip.borrow().cut.is_some()
+    }
+
     /// Plans a dip of the supply.
     pub fn plan_dip(&self, dip: Dip) {
         let mut chip = self.chip.borrow_mut();

@@ -184,6 +184,12 @@ impl ChipNode {
         }
     }
 
+    /// Returns which share of its time the core has slept.
+    pub(super) fn asleep(&self) -> Option<f64> {
+        let us = self.chip.now().micros();
+        (us > 0).then(|| self.chip.slept_us() as f64 / us as f64)
+    }
+
     /// Moves what the board has said to the host.
     pub(super) fn host_read(&mut self, bytes: &mut Vec<u8>) {
         bytes.extend(self.heard.drain(..));

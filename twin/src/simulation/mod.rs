@@ -163,6 +163,14 @@ impl Simulation {
         }
     }
 
+    /// Returns which share of its time a chip's core has slept, 0.0 to 1.0; none for a native board.
+    pub fn asleep(&self) -> Option<f64> {
+        match &self.node {
+            Node::Native(_) => None,
+            Node::Chip(node) => node.asleep(),
+        }
+    }
+
     /// Returns what has happened since the last call.
     pub fn take_incidents(&mut self) -> Vec<Incident> {
         std::mem::take(&mut self.incidents)

@@ -342,6 +342,9 @@ fn finish(arguments: &Arguments, node: &Run, flash: &NorFlash) -> Result<(), Com
         println!("deliveries      {} to subscribers", story.deliveries);
     }
     println!("sessions        {}", counts.sessions);
+    if let Some(share) = node.simulation.asleep() {
+        println!("processor       asleep for {:.1} % of the time", share * 100.0);
+    }
     println!("faults          {}", counts.faults);
     println!(
         "flash           {} erases, {} programs, {} misuses",

@@ -228,3 +228,17 @@ impl Driver {
         }
     }
 }
+
+// The host reckons with names of at most this length.
+const _: () = {
+    let mut driver = 0;
+    while driver < Driver::ALL.len() {
+        let readings = Driver::ALL[driver].info().readings;
+        let mut reading = 0;
+        while reading < readings.len() {
+            assert!(readings[reading].name.len() <= crate::limits::READING_LEN);
+            reading += 1;
+        }
+        driver += 1;
+    }
+};

@@ -14,8 +14,12 @@ pub const CREDENTIAL_LEN: usize = 64;
 pub const PREFIX_LEN: usize = 32;
 /// Most bytes of a topic name.
 pub const TOPIC_LEN: usize = 128;
-/// Most bytes of a message's payload.
-pub const PAYLOAD_LEN: usize = 512;
+/// Most bytes of a report's payload: [`MEMBERS`] values, each behind the longest name that it can have, and what frames them.
+pub const PAYLOAD_LEN: usize = MEMBERS * (IDENTIFIER_LEN + 1 + READING_LEN + 3 + VALUE_LEN + 1) + 48;
+/// Most bytes of a reading's name.
+pub const READING_LEN: usize = 14;
+/// Most bytes of a value: a sign, the digits of a 32-bit float without exponent down to 10⁻⁹, and the point.
+pub const VALUE_LEN: usize = 17;
 /// Most bytes of a request's response topic.
 pub const RESPONSE_TOPIC_LEN: usize = 128;
 /// Most bytes of a request's correlation data.

@@ -108,3 +108,26 @@ fn equal_seeds_give_equal_files() {
     assert!(first == second);
     assert!(first[0] != other[0] && first[1] != other[1]);
 }
+
+#[test]
+fn no_message_is_longer_than_the_budget_says() {
+    for file in ["minimal", "tutorial", "filters", "qos", "two-buses", "failures"] {
+        let name = format!("{file}.toml");
+        let check =
+            Command::new(env!("CARGO_BIN_EXE_dunlin")).args(["check", &name]).current_dir(folder()).output();
+        let text = String::from_utf8(check.unwrap().stdout).unwrap();
+        let line = text.lines().find(|line| line.contains("worst message")).unwrap();
+        let most: usize = line.split_whitespace().nth(2).unwrap().parse().unwrap();
+        let reports =
+            |line: &&String| !["/info", "/stats", "/status", "/health"].iter().any(|own| line.contains(own));
+        let messages = messages(&name, &[]);
+        let longest = messages
+            .iter()
+            .filter(reports)
+            .filter_map(|line| line.split_once("  "))
+            .map(|(_, payload)| payload.len())
+            .max();
+        assert!(longest.unwrap() <= most, "{file}: {longest:?} of {most}");
+        assert!(2 * longest.unwrap() > most / 2, "{file}: {most} is far from {longest:?}");
+    }
+}

@@ -13,6 +13,7 @@ mod session;
 use core::cell::Cell;
 
 use dunlin_config_format::config::Config;
+use dunlin_config_format::limits::{PAYLOAD_LEN, TOPIC_LEN};
 use embassy_time::{Duration, Instant, with_deadline};
 use minimq::{Buffers, ConfigBuilder, Will};
 
@@ -33,6 +34,8 @@ const RECEIVE_SIZE: usize = 1024;
 /// Bytes for packets that are not acknowledged yet, and for the largest one being written (a birth message that names 32
 /// sensors).
 const SEND_SIZE: usize = 3072;
+// The longest message of a report fits beside its topic and what frames it (MQTT 5, section 3.3).
+const _: () = assert!(PAYLOAD_LEN + TOPIC_LEN + 16 <= SEND_SIZE);
 /// How long the broker keeps the session while the node is away, in seconds: operations in flight survive a reconnect.
 const SESSION_EXPIRY_S: u32 = 3600;
 

@@ -1,8 +1,8 @@
 //! What a configuration needs of a device, of a bus, and of the network.
 
-use dunlin_config_format::config::{Config, Filter, Report};
+use dunlin_config_format::config::{Config, Filter, Member, Payload, Report};
 use dunlin_config_format::image::Image;
-use dunlin_config_format::limits::{BODY_SIZE, FILTER_WORDS, PAYLOAD_LEN};
+use dunlin_config_format::limits::{BODY_SIZE, FILTER_WORDS, PAYLOAD_LEN, VALUE_LEN};
 
 const DAY_S: f64 = 86_400.0;
 
@@ -13,11 +13,14 @@ pub fn budget(image: &[u8]) -> Vec<(&'static str, String)> {
     };
     let body = image.len().saturating_sub(dunlin_config_format::image::HEADER_SIZE);
     let messages: f64 = config.reports.iter().map(|report| per_day(&config, &report)).sum();
-    let bytes: f64 =
-        config.reports.iter().map(|report| per_day(&config, &report) * payload_len(&report) as f64).sum();
+    let bytes: f64 = config
+        .reports
+        .iter()
+        .map(|report| per_day(&config, &report) * payload_len(&config, &report) as f64)
+        .sum();
     let silenced = config.reports.iter().any(|report| can_be_silent(&config, &report));
     let at_most = if silenced { "at most " } else { "" };
-    let worst = config.reports.iter().map(|report| payload_len(&report)).max().unwrap_or(0);
+    let worst = config.reports.iter().map(|report| payload_len(&config, &report)).max().unwrap_or(0);
     let mut lines = vec![
         ("image", format!("{} bytes ({body} of {BODY_SIZE} for the body)", image.len())),
         ("filter memory", format!("{} of {FILTER_WORDS} words", config.filter_words())),
@@ -48,10 +51,33 @@ fn per_day(config: &Config<'_>, report: &Report<'_>) -> f64 {
     period_ms.map_or(0.0, |ms| DAY_S * 1000.0 / f64::from(ms))
 }
 
-/// The longest payload that a report can have.
-fn payload_len(report: &Report<'_>) -> usize {
-    // A name of up to 48 bytes and a value of up to 17 for each member, `seq` and `uptime`.
-    16 + report.members.len() * 68 + 40
+/// The longest payload that a report can have: its names, and values as long as they get.
+fn payload_len(config: &Config<'_>, report: &Report<'_>) -> usize {
+    let name_len = |member: Member| {
+        let sensor = config.sensors.get(usize::from(member.sensor));
+        let reading =
+            sensor.and_then(|sensor| sensor.driver.info().readings.get(usize::from(member.reading)));
+        (sensor.map_or(0, |sensor| sensor.id.len()), reading.map_or(0, |reading| reading.name.len()))
+    };
+    let first = report.members.get(0);
+    let is_one_sensor =
+        report.members.iter().all(|member| first.is_some_and(|first| first.sensor == member.sensor));
+    match report.payload {
+        Payload::Plain => VALUE_LEN,
+        // ["ID", SECONDS, VALUE]
+        Payload::ThingFlow => {
+            let (sensor, reading) = first.map_or((0, 0), name_len);
+            sensor + 1 + reading + VALUE_LEN + 18
+        }
+        // {"NAME":VALUE,…,"seq":N,"uptime":N}
+        Payload::Json => {
+            let member_len = |member: Member| {
+                let (sensor, reading) = name_len(member);
+                reading + if is_one_sensor { 0 } else { sensor + 1 } + 3 + VALUE_LEN + 1
+            };
+            report.members.iter().map(member_len).sum::<usize>() + 48
+        }
+    }
 }
 
 fn can_be_silent(config: &Config<'_>, report: &Report<'_>) -> bool {

@@ -229,16 +229,14 @@ impl Driver {
     }
 }
 
-// The host reckons with names of at most this length.
-const _: () = {
-    let mut driver = 0;
-    while driver < Driver::ALL.len() {
-        let readings = Driver::ALL[driver].info().readings;
-        let mut reading = 0;
-        while reading < readings.len() {
-            assert!(readings[reading].name.len() <= crate::limits::READING_LEN);
-            reading += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_longer_than_the_host_reckons_with() {
+        for reading in Driver::ALL.iter().flat_map(|driver| driver.info().readings) {
+            assert!(reading.name.len() <= crate::limits::READING_LEN, "{}", reading.name);
         }
-        driver += 1;
     }
-};
+}

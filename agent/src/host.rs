@@ -16,7 +16,7 @@ use heapless::{String, Vec};
 
 use crate::event::Event;
 use crate::node::{Asker, Change, Node, Running};
-use crate::platform::{ClearBus, I2cMaster, I2cPins, Platform};
+use crate::platform::{ClearBus, Condition, I2cMaster, I2cPins, Platform, System};
 use crate::sampler::Measured;
 use crate::sensor::{Facts, Health, NO_READINGS, Progress, Sensor};
 use crate::store::{Begin, BeginError, FinishError, FlashFault, SecretError};
@@ -28,7 +28,7 @@ use dunlin_config_format::topic::Topics;
 /// The longest time that a measurement of a sensor takes: two integrations of a TSL2591, and what is before them.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Facts that INFO tells before the health of the sensors.
-const FACTS: u16 = 17;
+const FACTS: u16 = 22;
 /// Most bytes of a text that is told to the host.
 const TEXT_LEN: usize = 200;
 
@@ -316,6 +316,10 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
             13 => ("dead-links", count(counters.dead_links.get())),
             14 => ("faults", count(samples.faults)),
             15 => ("lateness-p99-ms", count(samples.lateness_p99_ms)),
+            17..=21 => {
+                let condition = self.node.system.borrow().condition();
+                condition_fact(&condition, Instant::now() - shared.boot.at, index)
+            }
             16 => match shared.boot.crash {
                 None => ("crash", Value::Null),
                 Some(crash) => {
@@ -503,6 +507,22 @@ fn answers<B: I2c + ClearBus>(line: &mut B, address: u8) -> Option<bool> {
         Ok(()) => Some(true),
         Err(error) if matches!(error.kind(), ErrorKind::NoAcknowledge(_)) => Some(false),
         Err(_) => line.clear_bus().then_some(false),
+    }
+}
+
+/// Returns the name and the value of a fact about the board itself.
+fn condition_fact(condition: &Condition, uptime: Duration, index: u16) -> (&'static str, Value<'static>) {
+    let count = |number: u32| Value::Unsigned(number.into());
+    match index {
+        17 => {
+            let share =
+                |asleep: Duration| asleep.as_micros() as f32 * 100.0 / uptime.as_micros().max(1) as f32;
+            ("asleep-percent", condition.asleep.map_or(Value::Null, |asleep| Value::Float(share(asleep))))
+        }
+        18 => ("line-overruns", count(condition.overruns)),
+        19 => ("line-framing-errors", count(condition.framing_errors)),
+        20 => ("line-breaks", count(condition.breaks)),
+        _ => ("entropy", Value::Text(if condition.entropy_repeats { "repeating" } else { "good" })),
     }
 }
 

@@ -116,6 +116,21 @@ pub enum Crash {
     },
 }
 
+/// How the board itself is, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// How long the processor has slept; none where the board can't tell.
+    pub asleep: Option<Duration>,
+    /// Times that bytes from the host were lost because there was no room.
+    pub overruns: u32,
+    /// Characters from the host without a stop bit, as noise and a wrong rate cause.
+    pub framing_errors: u32,
+    /// Breaks on the host's line.
+    pub breaks: u32,
+    /// Whether the entropy of this start is the same at every start: no better source was found.
+    pub entropy_repeats: bool,
+}
+
 /// Words of memory that outlive a reset but not a power cut.
 pub const RETAINED_WORDS: usize = 8;
 
@@ -135,6 +150,8 @@ pub trait System {
     fn retain(&mut self, words: [u32; RETAINED_WORDS]);
     /// Feeds the hardware watchdog. The supervisor calls it, and only when every part has checked in.
     fn feed_watchdog(&mut self);
+    /// Returns how the board itself is.
+    fn condition(&self) -> Condition;
     /// Returns the most stack ever used and the stack's size, in bytes, where the board can tell.
     fn stack(&self) -> Option<(u32, u32)>;
 }

@@ -1,13 +1,13 @@
 //! The chip as the agent's platform.
 
-use dunlin_agent::platform::{Crash, Parts, Platform, RETAINED_WORDS, ResetCause, System};
+use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RETAINED_WORDS, ResetCause, System};
 
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, Quality};
 use crate::flash::Flash;
 use crate::i2c::Masters;
 use crate::rtc::Start;
-use crate::uart::{Reader, Writer};
-use crate::{efuse, rtc, stack, watchdog};
+use crate::uart::{self, LineCounts, Reader, Writer};
+use crate::{efuse, idle, rtc, stack, watchdog};
 
 /// Everything that the agent gets of the chip.
 #[derive(Debug)]
@@ -86,6 +86,17 @@ impl System for Chip {
 
     fn feed_watchdog(&mut self) {
         watchdog::feed();
+    }
+
+    fn condition(&self) -> Condition {
+        let LineCounts { overruns, framing, breaks } = uart::counts();
+        Condition {
+            asleep: Some(idle::asleep()),
+            overruns,
+            framing_errors: framing,
+            breaks,
+            entropy_repeats: self.entropy.quality() == Quality::Repeating,
+        }
     }
 
     fn stack(&self) -> Option<(u32, u32)> {

@@ -17,6 +17,7 @@ pub mod fault;
 pub mod flash;
 pub mod gpio;
 pub mod i2c;
+pub mod idle;
 pub mod mmio;
 pub mod ring;
 pub mod rom;

@@ -17,7 +17,7 @@ use dunlin_firmware::executor::{self, Flag};
 use dunlin_firmware::flash::Flash;
 use dunlin_firmware::i2c::Masters;
 use dunlin_firmware::rtc::{self, End};
-use dunlin_firmware::{clock, cpu, fault, uart, watchdog};
+use dunlin_firmware::{clock, cpu, fault, idle, uart, watchdog};
 
 /// Bits per second on the host's line.
 const RATE: u32 = 115_200;
@@ -57,6 +57,6 @@ fn sleep(flags: &'static [Flag; 2]) {
     if flags.iter().any(Flag::is_up) {
         interrupt::release();
     } else {
-        cpu::wait_for_interrupt();
+        idle::count(cpu::wait_for_interrupt);
     }
 }

@@ -54,6 +54,14 @@ fn info_and_pull_tell_what_was_pushed() {
     assert_eq!(fact("device").as_deref(), Some("esp8266"));
     assert_eq!(fact("state").as_deref(), Some("confirmed"));
     assert_eq!(fact("health.lux-1").as_deref(), Some("ok"));
+    // Nothing was lost on a good line, and a chip sleeps where a native board can't tell.
+    for name in ["line-overruns", "line-framing-errors", "line-breaks"] {
+        assert_eq!(fact(name).as_deref(), Some("0"), "{name}");
+    }
+    assert_eq!((fact("crash"), fact("entropy").as_deref()), (None, Some("good")));
+    let asleep = fact("asleep-percent").map(|percent| percent.parse::<f32>().unwrap());
+    assert_eq!(asleep.is_some(), std::env::var_os("DUNLIN_FIRMWARE").is_some());
+    assert!(asleep.is_none_or(|percent| (70.0..100.0).contains(&percent)), "{asleep:?}");
     assert_eq!(world.run(&mut PullTask::new().unwrap()).unwrap().bytes, pushed.image);
 }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 pub use dunlin_agent::platform::ResetCause;
-use dunlin_agent::platform::{Crash, Parts, Platform, RETAINED_WORDS, System};
+use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RETAINED_WORDS, System};
 use embassy_time::{Duration, Instant};
 use rand_core::Rng;
 use rand_pcg::Pcg32;
@@ -132,6 +132,11 @@ impl System for NativeSystem {
 
     fn feed_watchdog(&mut self) {
         self.0.state.fed.set(self.0.clock.now());
+    }
+
+    fn condition(&self) -> Condition {
+        let overruns = u32::try_from(self.0.line.counts().overruns).unwrap_or(u32::MAX);
+        Condition { overruns, ..Condition::default() }
     }
 
     fn stack(&self) -> Option<(u32, u32)> {

@@ -131,3 +131,40 @@ fn no_message_is_longer_than_the_budget_says() {
         assert!(2 * longest.unwrap() > most / 2, "{file}: {most} is far from {longest:?}");
     }
 }
+
+#[test]
+fn a_flash_file_with_another_configuration_is_refused_and_both_ways_out_work() {
+    let place = std::env::temp_dir().join(format!("dunlin-flash-file-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    let flash = place.join("flash.bin");
+    let run = |file: &str, further: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dunlin"))
+            .args(["simulate", file, "--virtual", "--duration", "5s", "--flash", flash.to_str().unwrap()])
+            .args(further)
+            .current_dir(folder())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), text)
+    };
+    let (code, text) = run("tutorial.toml", &[]);
+    assert!(code == Some(0) && text.contains("test-topic"), "{text}");
+    let (code, text) = run("tutorial.toml", &[]);
+    assert!(
+        code == Some(0) && text.contains("\"generation\":1,\"state\":\"confirmed\""),
+        "it was confirmed before: {text}"
+    );
+    let before = std::fs::read(&flash).unwrap();
+    let (code, text) = run("minimal.toml", &[]);
+    assert!(
+        code == Some(64) && text.contains("--as-stored") && text.contains("another flash file"),
+        "{text}"
+    );
+    assert!(std::fs::read(&flash).unwrap() == before, "nothing was written");
+    let (code, text) = run("minimal.toml", &["--as-stored"]);
+    assert!(code == Some(0) && text.contains("test-topic"), "what is stored runs: {text}");
+    std::fs::write(&flash, b"short").unwrap();
+    let (code, text) = run("tutorial.toml", &[]);
+    assert!(code == Some(64) && text.contains("is no flash file"), "{text}");
+    std::fs::remove_dir_all(place).unwrap();
+}

@@ -236,6 +236,29 @@ fn a_node_that_gets_another_name_takes_its_retained_messages_along() {
 }
 
 #[test]
+fn every_quality_of_service_is_in_the_brokers_log() {
+    let broker = Mosquitto::start("qos");
+    let subscriber = broker.subscribe(&["-v", "-q", "2", "-t", "qos/#"]);
+    let mut bench = Bench::new("qos");
+    bench.write("node.toml", &fs::read_to_string(repository("examples/configs/qos.toml")).unwrap());
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    for qos in ["qos/0 ", "qos/1 ", "qos/2 "] {
+        subscriber.find(Duration::from_secs(10), |line| line.starts_with(qos)).expect(qos);
+    }
+    let log = broker.log();
+    for words in [
+        "(d0, q0, r0",
+        "(d0, q1, r0",
+        "(d0, q2, r0",
+        "Sending PUBACK to qos",
+        "Sending PUBREC to qos",
+        "Received PUBREL from qos",
+    ] {
+        assert!(log.contains(words), "`{words}` is missing in the broker's log");
+    }
+}
+
+#[test]
 fn a_node_is_asked_over_mqtt() {
     let broker = Mosquitto::start("ask");
     let subscriber = broker.subscribe(&["-v", "-t", "#"]);

@@ -2,72 +2,21 @@
 //!
 //! With `DUNLIN_FIRMWARE`, which `cargo xtask test` sets, it flashes that image and starts it. Needs `python3` with `venv`, and
 //! PyPI once; a virtual environment is made in the target folder.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::rc::Rc;
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 
 use dunlin_config_format::flash_map::FIRMWARE;
-use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
-use dunlin_twin::host::pty::Pty;
-use dunlin_twin::host::real_time::RealTime;
-use dunlin_twin::host::wait::WaitSet;
-use dunlin_twin::simulation::Simulation;
-use dunlin_twin::world::broker::Broker;
-use dunlin_twin::world::clock::Clock;
-use dunlin_twin::world::environment::Environment;
-use dunlin_twin::world::scenario::Scenario;
-use embassy_time::Duration;
 
-/// How often the end is looked for.
-const LOOK: Duration = Duration::from_millis(5);
+#[path = "../../twin/tests/support/download.rs"]
+#[expect(unreachable_pub, reason = "the twin's tests use it too")]
+mod download;
+#[path = "../../twin/tests/support/python.rs"]
+#[expect(unreachable_pub, reason = "the twin's tests use it too")]
+mod python;
 
-/// A board on a pseudo-terminal.
-struct Board {
-    port: String,
-    end: mpsc::Sender<()>,
-    thread: JoinHandle<Vec<u8>>,
-}
-
-impl Board {
-    fn start(contents: Vec<u8>, is_download: bool) -> Self {
-        let (sender, port) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let pty = Rc::new(Pty::open().unwrap());
-            let clock = Clock::following(RealTime::new());
-            let flash = NorFlash::with_contents(contents);
-            let scenario = Scenario::quiet(Environment::constant(284.0));
-            let mut simulation = Simulation::with_chip(&clock, &scenario, flash.clone(), Timing::default());
-            simulation.strap_for_download(is_download);
-            let host = Rc::clone(&pty);
-            simulation.connect_host(move |now, line| host.exchange(now, line).unwrap());
-            sender.send(pty.path().to_str().unwrap().to_owned()).unwrap();
-            while ended.try_recv().is_err() {
-                simulation.step(&mut Broker::new()).unwrap();
-                let next =
-                    simulation.next_event().map_or(LOOK, |at| at.saturating_duration_since(clock.now()));
-                let mut set = WaitSet::new();
-                if pty.is_open() {
-                    set.add_readable(pty.as_fd());
-                }
-                set.wait(Some(next.min(LOOK))).unwrap();
-            }
-            flash.contents()
-        });
-        Board { port: port.recv().unwrap(), end, thread }
-    }
-
-    /// Switches it off; returns what its flash holds.
-    fn stop(self) -> Vec<u8> {
-        self.end.send(()).unwrap();
-        self.thread.join().unwrap()
-    }
-}
+use download::Board;
 
 /// An image without code, where none is given: the magic, one segment of 16 bytes for RAM, and its checksum.
 fn image() -> Vec<u8> {
@@ -83,9 +32,10 @@ fn image() -> Vec<u8> {
 }
 
 fn dunlin(arguments: &[&str]) -> Output {
-    let path = format!("{}:{}", virtual_environment().join("bin").display(), std::env::var("PATH").unwrap());
+    let programs = python::virtual_environment(&[download::ESPTOOL]);
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_dunlin"));
-    command.args(arguments).env("PATH", path);
+    command.args(arguments).env("PATH", path).env("ESPTOOL_CFGFILE", download::patience());
     command.env("XDG_STATE_HOME", std::env::temp_dir().join(format!("dunlin-flash-{}", std::process::id())));
     command.output().unwrap()
 }
@@ -147,27 +97,4 @@ fn what_is_no_firmware_is_refused_before_a_port_is_opened() {
     }
     let output = dunlin(&["flash", "--port", "sim", "--image", &file("fine.bin", &image())]);
     assert!(output.status.code() == Some(64) && text(&output).contains("over USB"), "{}", text(&output));
-}
-
-/// Makes the virtual environment unless it is there.
-fn virtual_environment() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flash-esptool-5.6.0");
-    let done = folder.join("complete");
-    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _turn = TURN.lock().unwrap();
-    if !done.exists() {
-        run(
-            Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder),
-            "apt-get install python3-venv",
-        );
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "esptool==5.6.0"];
-        run(Command::new(folder.join("bin/python3")).args(pip), "this test needs PyPI once");
-        std::fs::write(done, "").unwrap();
-    }
-    folder
-}
-
-fn run(command: &mut Command, cure: &str) {
-    let status = command.status().expect(cure);
-    assert!(status.success(), "{command:?} failed; {cure}");
 }

@@ -5,6 +5,9 @@
 #![cfg(test)]
 
 mod bench;
+#[path = "support/python.rs"]
+#[expect(unreachable_pub, reason = "other tests use it too")]
+mod python;
 
 use bench::Bench;
 use dunlin_twin::devices::tsl2591::{ADDRESS, Part, Tsl2591};
@@ -13,12 +16,13 @@ use embedded_hal::i2c::I2c;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
-const PACKAGES: [&str; 2] =
-    ["adafruit-circuitpython-tsl2591==1.4.8", "adafruit-circuitpython-busdevice==5.2.17"];
+/// The driver and what it calls; what that depends on in turn is for boards.
+const PACKAGES: [&str; 3] =
+    ["adafruit-circuitpython-tsl2591==1.4.8", "adafruit-circuitpython-busdevice==5.2.17", "--no-deps"];
 
 /// The world's light, in lux, and a board on which it falls.
 struct World {
@@ -32,7 +36,7 @@ struct World {
 
 #[test]
 fn adafruits_driver_reads_the_light() {
-    let python = virtual_environment();
+    let python = python::virtual_environment(&PACKAGES).join("python3");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adafruit_drive.py");
     let mut child = Command::new(python)
         .arg(script)
@@ -110,28 +114,6 @@ impl World {
             assert!((shown / truth - 1.0).abs() < 0.01, "{shown} lx shown, {truth} lx there");
         }
     }
-}
-
-/// Makes the virtual environment unless it is there, and returns its Python.
-fn virtual_environment() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("adafruit-tsl2591-1.4.8");
-    let python = folder.join("bin/python3");
-    let done = folder.join("complete");
-    if !done.exists() {
-        run(
-            Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder),
-            "apt-get install python3-venv",
-        );
-        let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"];
-        run(Command::new(&python).args(pip).args(PACKAGES), "this test needs PyPI once");
-        std::fs::write(done, "").unwrap();
-    }
-    python
-}
-
-fn run(command: &mut Command, cure: &str) {
-    let status = command.status();
-    assert!(status.as_ref().is_ok_and(|status| status.success()), "{command:?} failed ({status:?}); {cure}");
 }
 
 fn byte(hex: &str) -> u8 {

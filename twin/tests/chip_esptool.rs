@@ -2,73 +2,36 @@
 //! core, and reads it back.
 //!
 //! Needs `python3` with `venv`, and PyPI once; a virtual environment is made in the target folder.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
-use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
-use dunlin_twin::host::pty::Pty;
-use dunlin_twin::host::real_time::RealTime;
-use dunlin_twin::host::wait::WaitSet;
-use dunlin_twin::simulation::Simulation;
-use dunlin_twin::world::broker::Broker;
-use dunlin_twin::world::clock::Clock;
-use dunlin_twin::world::environment::Environment;
-use dunlin_twin::world::scenario::Scenario;
-use embassy_time::Duration;
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
 
-const PACKAGE: &str = "esptool==5.6.0";
+#[path = "support/download.rs"]
+#[expect(unreachable_pub, reason = "the tool's tests use it too")]
+mod download;
+#[path = "support/python.rs"]
+#[expect(unreachable_pub, reason = "the tool's tests use it too")]
+mod python;
+
+use download::Board;
+
 const FLASH_SIZE: usize = 4 << 20;
 
 /// Runs `work` with the port of a chip whose boot ROM waits for a download; returns the flash as it is afterwards.
 fn with_chip(contents: Vec<u8>, work: impl FnOnce(&str)) -> Vec<u8> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let (sender, port) = mpsc::channel();
-    let board = thread::spawn(move || {
-        let pty = Rc::new(Pty::open().unwrap());
-        let clock = Clock::following(RealTime::new());
-        let flash = NorFlash::with_contents(contents);
-        let scenario = Scenario::quiet(Environment::constant(284.0));
-        let mut simulation = Simulation::with_chip(&clock, &scenario, flash.clone(), Timing::default());
-        simulation.strap_for_download(true);
-        let host = Rc::clone(&pty);
-        simulation.connect_host(move |now, line| host.exchange(now, line).unwrap());
-        sender.send(pty.path().to_str().unwrap().to_owned()).unwrap();
-        while !stopped.load(Ordering::Relaxed) {
-            simulation.step(&mut Broker::new()).unwrap();
-            for incident in simulation.take_incidents() {
-                println!("{incident:?}");
-            }
-            let next = simulation.next_event().map_or(LOOK, |at| at.saturating_duration_since(clock.now()));
-            let mut set = WaitSet::new();
-            if pty.is_open() {
-                set.add_readable(pty.as_fd());
-            }
-            set.wait(Some(next.min(LOOK))).unwrap();
-        }
-        flash.contents()
-    });
-    work(&port.recv().unwrap());
-    stop.store(true, Ordering::Relaxed);
-    board.join().unwrap()
+    let board = Board::start(contents, true);
+    work(&board.port);
+    board.stop()
 }
 
-/// How often the end is looked for.
-const LOOK: Duration = Duration::from_millis(5);
-
 fn esptool(port: &str, arguments: &[&str]) -> Output {
-    Command::new(virtual_environment())
-        .args(["-m", "esptool", "--chip", "esp8266", "--port", port])
+    Command::new(python::virtual_environment(&[download::ESPTOOL]).join("esptool"))
+        .env("ESPTOOL_CFGFILE", download::patience())
+        .args(["--chip", "esp8266", "--port", port])
         .args(["--before", "no-reset", "--after", "no-reset"])
         .args(arguments)
         .output()
@@ -130,26 +93,4 @@ fn esptool_identifies_writes_reads_and_verifies_the_flash() {
     with_chip(after, |port| {
         succeeds(port, &["verify-flash", "0x10000", written], &["Verification successful"]);
     });
-}
-
-/// Makes the virtual environment unless it is there, and returns its Python.
-fn virtual_environment() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("esptool-5.6.0");
-    let python = folder.join("bin/python3");
-    let done = folder.join("complete");
-    if !done.exists() {
-        run(
-            Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder),
-            "apt-get install python3-venv",
-        );
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE];
-        run(Command::new(&python).args(pip), "this test needs PyPI once");
-        std::fs::write(done, "").unwrap();
-    }
-    python
-}
-
-fn run(command: &mut Command, cure: &str) {
-    let status = command.status().expect(cure);
-    assert!(status.success(), "{command:?} failed; {cure}");
 }

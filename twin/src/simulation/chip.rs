@@ -24,6 +24,9 @@ use crate::world::serial_line::SerialLine;
 
 /// How far the chip runs on its own while it is busy, before the world is looked at again.
 const SLICE: Duration = Duration::from_micros(500);
+/// How far the world may be ahead of a chip that is busy. A computer that is too slow for real time slows the world down;
+/// else the chip would have ever more to catch up with before it answers anyone.
+const LEAD: Duration = Duration::from_millis(10);
 /// Pins that have a bus on every board, for a board without a configuration.
 const USUAL_PINS: (u8, u8) = (4, 5);
 
@@ -221,6 +224,11 @@ impl ChipNode {
         }
         self.deliver(line);
         moved
+    }
+
+    /// Returns how far the world's time may go before the chip runs again: as far as it likes while the chip sleeps.
+    pub(super) fn world_limit(&self) -> Instant {
+        self.chip.next_event().map_or(Instant::MAX, |at| at.instant(self.origin) + LEAD)
     }
 
     /// Returns when something happens next.

@@ -183,6 +183,10 @@ impl Simulation {
     pub fn step(&mut self, upstream: &mut impl Upstream) -> Result<(), Spinning> {
         let clock = self.hardware.clock.clone();
         let _entered = clock.enter();
+        clock.hold_at(match (&self.node, self.starts_at) {
+            (Node::Chip(node), None) => node.world_limit(),
+            _ => Instant::MAX,
+        });
         let mut idle_rounds = 0;
         loop {
             clock.wake_due();

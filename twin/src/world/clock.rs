@@ -50,7 +50,23 @@ struct State {
 
 enum Time {
     Virtual(Cell<Instant>),
-    Real(Box<dyn TimeSource>),
+    Real(Box<dyn TimeSource>, Cell<Pace>),
+}
+
+/// How the time of a world follows its source.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// What was left out so far.
+    left_out: Duration,
+    /// Where the time stands still.
+    limit: Instant,
+}
+
+impl Pace {
+    /// Returns the world's time, without its limit.
+    fn unlimited(self, source: &dyn TimeSource) -> Instant {
+        Instant::from_ticks(source.now().as_ticks().saturating_sub(self.left_out.as_ticks()))
+    }
 }
 
 impl Clock {
@@ -61,7 +77,8 @@ impl Clock {
 
     /// Returns a clock that follows `source`.
     pub fn following(source: impl TimeSource + 'static) -> Self {
-        Clock::with_time(Time::Real(Box::new(source)))
+        let pace = Pace { left_out: Duration::from_ticks(0), limit: Instant::MAX };
+        Clock::with_time(Time::Real(Box::new(source), Cell::new(pace)))
     }
 
     fn with_time(time: Time) -> Self {
@@ -77,8 +94,22 @@ impl Clock {
     pub fn now(&self) -> Instant {
         match &self.state.time {
             Time::Virtual(now) => now.get(),
-            Time::Real(source) => source.now(),
+            Time::Real(source, pace) => {
+                let pace = pace.get();
+                pace.unlimited(source.as_ref()).min(pace.limit)
+            }
         }
+    }
+
+    /// Keeps the clock from passing `limit`, in place of the limit before. What passed at the source beyond that one is left
+    /// out for good: a world that the computer can't keep up with runs slower, and its time neither jumps nor goes back. A
+    /// virtual clock waits for its owner anyway.
+    pub fn hold_at(&self, limit: Instant) {
+        let Time::Real(source, pace) = &self.state.time else { return };
+        let before = pace.get();
+        let passed = before.unlimited(source.as_ref());
+        let lost = passed.saturating_duration_since(before.limit);
+        pace.set(Pace { left_out: before.left_out + lost, limit: limit.max(passed.min(before.limit)) });
     }
 
     /// Makes this the clock of the current thread until the guard is dropped.
@@ -100,8 +131,8 @@ impl Clock {
     pub fn wait_until(&self, at: Instant) {
         match &self.state.time {
             Time::Virtual(now) => now.set(now.get().max(at)),
-            Time::Real(source) => {
-                let now = source.now();
+            Time::Real(source, _) => {
+                let now = self.now();
                 if at > now {
                     source.sleep(at - now);
                 }
@@ -320,6 +351,44 @@ mod tests {
         let rung = [&first, &second, &third].map(|(count, _)| count.0.load(Ordering::Relaxed));
         assert_eq!(rung, [1, 1, 0]);
         assert_eq!(clock.next_alarm(), Some(Instant::from_millis(9)));
+    }
+
+    /// A source that is moved by hand.
+    struct ByHand(Rc<Cell<Instant>>);
+
+    impl TimeSource for ByHand {
+        fn now(&self) -> Instant {
+            self.0.get()
+        }
+
+        fn sleep(&self, duration: Duration) {
+            self.0.set(self.0.get() + duration);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_held_goes_on_from_where_it_stood() {
+        let source = Rc::new(Cell::new(Instant::from_ticks(0)));
+        let clock = Clock::following(ByHand(Rc::clone(&source)));
+        let at_ms = |ms| {
+            source.set(Instant::from_millis(ms));
+            clock.now()
+        };
+        assert_eq!(at_ms(10), Instant::from_millis(10));
+        clock.hold_at(Instant::from_millis(15));
+        assert_eq!(at_ms(12), Instant::from_millis(12));
+        assert_eq!(at_ms(100), Instant::from_millis(15));
+        // 85 ms are left out, and no more where the limit moves on in time.
+        clock.hold_at(Instant::from_millis(25));
+        assert_eq!(clock.now(), Instant::from_millis(15));
+        assert_eq!(at_ms(107), Instant::from_millis(22));
+        clock.hold_at(Instant::from_millis(40));
+        assert_eq!(at_ms(115), Instant::from_millis(30));
+        // A limit that is past does not turn the clock back.
+        clock.hold_at(Instant::from_millis(5));
+        assert_eq!(at_ms(200), Instant::from_millis(30));
+        clock.hold_at(Instant::MAX);
+        assert_eq!(at_ms(201), Instant::from_millis(31));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(crate) fn compile_with(folder: &Path, variables: &[(&str, &OsStr)]) -> Resul
     cargo.arg(firmware.join("Cargo.toml"));
     cargo.args([
         "-Zbuild-std=core",
-        "-Zbuild-std-features=compiler-builtins-mem",
+        "-Zbuild-std-features=compiler-builtins-mem,optimize_for_size",
         "-Zjson-target-spec",
         "--target",
     ]);

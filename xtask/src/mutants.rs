@@ -3,7 +3,7 @@
 //! The store itself knows nothing of them: what is tested is what is shipped. A fault whose place in the source is gone
 //! stops the routine, so that the table cannot rot.
 //!
-//! A header that is programmed before the body is no fault of this store: the body's checksum covers for it.
+//! A header that is programmed before the body, and only once, is no fault of this store: the body's checksum covers for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,14 @@ const MUTANTS: &[Mutant] = &[
             ),
             (SLOTS, "slot::free_word(&words)", "words.iter().position(|&word| !slot::is_set(word))"),
         ],
+    ),
+    (
+        "the header is programmed first, and again at the end",
+        &[(
+            SLOTS,
+            "self.flash.program(address(update.slot) + HEADER_SIZE as u32, rest)",
+            "self.flash.program(address(update.slot), page).map(|()| drop(rest))",
+        )],
     ),
     (
         "the newest confirmed slot is erased",
@@ -149,10 +157,7 @@ pub(crate) fn mutants() -> Result<(), String> {
         let mut originals = Vec::new();
         for (file, from, to) in *changes {
             let path = source.join(file);
-            let text = fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
-            if text.matches(from).count() != 1 {
-                return Err(format!("{name}: `{from}` is not once in {file}"));
-            }
+            let text = text_with(&path, from).map_err(|error| format!("{name}: {error}"))?;
             fs::write(&path, text.replace(from, to)).map_err(|error| format!("{file}: {error}"))?;
             originals.push((path, text));
         }
@@ -163,6 +168,15 @@ pub(crate) fn mutants() -> Result<(), String> {
     }
     println!("{} faults seeded, {} found", MUTANTS.len(), MUTANTS.len());
     Ok(())
+}
+
+/// Returns the source in `path`, which has `from` once.
+fn text_with(path: &Path, from: &str) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match text.matches(from).count() {
+        1 => Ok(text),
+        count => Err(format!("`{from}` is {count} times in {}, not once", path.display())),
+    }
 }
 
 /// Builds the copy and runs the tests, which must pass or not; prints which found the fault.
@@ -211,4 +225,25 @@ fn copy_workspace(target: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_its_place_in_the_source() {
+        for (name, changes) in MUTANTS {
+            let mut texts: Vec<(&str, String)> = Vec::new();
+            for (file, from, to) in *changes {
+                let known = texts.iter().position(|(other, _)| other == file);
+                let text = match known {
+                    Some(index) => texts.swap_remove(index).1,
+                    None => fs::read_to_string(root().join(file)).unwrap(),
+                };
+                assert_eq!(text.matches(from).count(), 1, "{name}: `{from}` in {file}");
+                texts.push((file, text.replace(from, to)));
+            }
+        }
+    }
 }

@@ -105,7 +105,7 @@ impl Cutter {
                     }
                     let seed = self.seed ^ (word << 20 | operation << 8 | step << 2 | tear) as u64;
                     self.probe.poke(*address, &model.leaves(&before, after, word, seed));
-                    self.cut(models).map_err(|error| {
+                    self.cut(models, seed).map_err(|error| {
                         let name = format!("cut-{:x}-{step}-{operation}-{word}-{tear}", self.seed);
                         format!("{error}\nrepeat it with: cargo xtask torture --replay {name}")
                     })?;
@@ -116,14 +116,15 @@ impl Cutter {
         Ok(())
     }
 
-    fn cut(&mut self, models: &[Model]) -> Result<(), String> {
+    /// Starts from what is left, and now and then updates it; `seed` is the cut's own, so that it alone can be repeated.
+    fn cut(&mut self, models: &[Model], seed: u64) -> Result<(), String> {
         self.cuts += 1;
         self.start.check(&self.probe, models)?;
         if !self.cuts.is_multiple_of(COMPLETED) && self.only.is_none() {
             return Ok(());
         }
         self.spare.poke(START, &region(&self.probe));
-        let mut random = Pcg32::seed_from_u64(self.cuts);
+        let mut random = Pcg32::seed_from_u64(seed);
         Session::resume(self.spare.clone(), models.to_vec())?.complete(&Payload::random(&mut random))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::{RUNS, program};
-use crate::routine::root;
+use crate::routine::{root, run};
 
 /// A simulation that ends with the value, and what it prints.
 struct Node {
@@ -96,5 +96,21 @@ pub(super) fn print() -> Result<(), String> {
         println!("{:<44} {arrived:>7.0} ms", format!("first message of the new one, erase {erase}"));
         println!("{:<44} {confirmed:>7.0} ms", format!("confirmed, erase {erase}"));
     }
-    Ok(())
+    of_the_line()
+}
+
+/// Prints how close a push of 7,680 bytes comes to what the line allows, on a clock that nothing else moves.
+fn of_the_line() -> Result<(), String> {
+    println!("\npush beside the line's limit, erases left out (goal 1.15); whole push");
+    run(Command::new("cargo").current_dir(root()).args([
+        "test",
+        "--quiet",
+        "--package",
+        "dunlin",
+        "--test",
+        "usb",
+        "a_clean_push_comes_close_to_the_line",
+        "--",
+        "--nocapture",
+    ]))
 }

@@ -37,11 +37,11 @@ pub(super) fn print() -> Result<(), String> {
     for qos in [0, 1] {
         let peer = publish(port, qos)?;
         println!("{:<44} {peer:>10.0}", format!("mosquitto_pub -l, QoS {qos}, {MESSAGES} messages"));
-        let (all, cpu_s) = in_no_time(&folder, qos)?;
+        let (all, wall_s) = in_no_time(&folder, qos)?;
         println!(
             "{:<44} {:>10.0}",
             format!("the node with a world around it, QoS {qos}"),
-            all as f64 / cpu_s
+            all as f64 / wall_s
         );
         let real = in_real_time(&folder, port, qos)?;
         let name = format!("the node in real time, {OFFERED} offered, QoS {qos}");

@@ -6,37 +6,24 @@ use crate::firmware;
 use crate::mutants;
 use crate::routine::{root, run};
 
-/// Updates of a full run on the image, each cut once.
-const UPDATES: &str = "4000";
+/// Updates of a full run on the image, each cut at every flash operation.
+const UPDATES: &str = "200";
 /// Cuts of a full run.
 const CUTS: &str = "30000000";
 
 /// Runs the torn-cut tests of the slot store.
 ///
 /// `torture` cuts 30 million times, in an optimized build; `torture --replay STRING` repeats the cut whose string a failure has
-/// printed; `torture --mutants` seeds each fault and expects the ordinary tests to find it; `torture --image` cuts 4,000 updates
-/// of the image on the emulated chip, which takes about 40 minutes.
+/// printed; `torture --mutants` seeds each fault and expects the ordinary tests to find it; `torture --image` cuts 200 updates
+/// of the image on the emulated chip at every flash operation, and `--image --replay STRING` repeats one of these cuts.
 pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [] => run(test(&["--release", "--", "--exact", "long_run", "--ignored", "--nocapture"])
             .env("DUNLIN_TORTURE_CUTS", CUTS)),
         [flag] if flag == "--mutants" => mutants::mutants(),
-        [flag] if flag == "--image" => {
-            firmware::firmware(&[])?;
-            run(Command::new("cargo")
-                .args([
-                    "test",
-                    "--quiet",
-                    "--package",
-                    "dunlin",
-                    "--test",
-                    "node",
-                    "no_power_cut",
-                    "--",
-                    "--nocapture",
-                ])
-                .env("DUNLIN_FIRMWARE", root().join("target/firmware/dunlin.bin"))
-                .env("DUNLIN_UPDATES", UPDATES))
+        [flag] if flag == "--image" => on_image("DUNLIN_UPDATES", UPDATES),
+        [flag, replay, string] if flag == "--image" && replay == "--replay" => {
+            on_image("DUNLIN_REPLAY", string)
         }
         [flag, string] if flag == "--replay" => {
             run(test(&["--", "--exact", "replay", "--ignored", "--nocapture"])
@@ -46,6 +33,16 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
                   `cargo xtask torture --image` or `cargo xtask torture --mutants`"
             .to_owned()),
     }
+}
+
+/// Cuts updates of the image that is built for it; the variable says which.
+fn on_image(variable: &str, value: &str) -> Result<(), String> {
+    firmware::firmware(&[])?;
+    run(Command::new("cargo")
+        .args(["test", "--quiet", "--release", "--package", "dunlin", "--test", "node"])
+        .args(["a_power_cut_at_any_flash_operation", "--", "--nocapture"])
+        .env("DUNLIN_FIRMWARE", root().join("target/firmware/dunlin.bin"))
+        .env(variable, value))
 }
 
 /// Returns the command that runs the torn-cut tests.

@@ -83,16 +83,24 @@ pub(crate) fn package(wish: Wish) -> Package {
     package::from_image(image, Vec::new()).unwrap()
 }
 
-/// Returns the board under test with an empty flash chip: the native one, or an emulated chip with the image that
-/// `DUNLIN_FIRMWARE` names. One suite for both; `cargo xtask test` runs it on the chip too.
-fn board(clock: &Clock, scenario: &Scenario, timing: Timing) -> Simulation {
-    let Some(path) = std::env::var_os("DUNLIN_FIRMWARE") else {
-        return Simulation::new(clock, scenario, NorFlash::new(1 << 20), timing);
-    };
-    let image = std::fs::read(path).unwrap();
+/// Returns a flash chip without configurations, for the board under test.
+fn empty_flash() -> Vec<u8> {
     let mut flash = vec![0xff; 1 << 20];
-    flash[..image.len()].copy_from_slice(&image);
-    Simulation::with_chip(clock, scenario, NorFlash::with_contents(flash), timing)
+    if let Some(path) = std::env::var_os("DUNLIN_FIRMWARE") {
+        let image = std::fs::read(path).unwrap();
+        flash[..image.len()].copy_from_slice(&image);
+    }
+    flash
+}
+
+/// Returns the board under test: the native one, or, where `DUNLIN_FIRMWARE` names an image, an emulated chip, which runs what
+/// is in flash. One suite for both; `cargo xtask test` runs it on the chip too.
+fn board(clock: &Clock, scenario: &Scenario, flash: Vec<u8>, timing: Timing) -> Simulation {
+    let flash = NorFlash::with_contents(flash);
+    match std::env::var_os("DUNLIN_FIRMWARE") {
+        None => Simulation::new(clock, scenario, flash, timing),
+        Some(_) => Simulation::with_chip(clock, scenario, flash, timing),
+    }
 }
 
 /// Bytes between the line and the computer.
@@ -120,18 +128,24 @@ impl World {
     }
 
     pub(crate) fn with_faults(faults: Vec<Fault>) -> Self {
-        Self::with(faults, Timing::default())
+        Self::with(faults, empty_flash(), Timing::default())
+    }
+
+    /// A board whose flash chip holds this already.
+    pub(crate) fn with_flash(contents: Vec<u8>) -> Self {
+        Self::with(Vec::new(), contents, Timing::default())
     }
 
     /// A board whose flash chip takes 400 ms to erase a sector, the most that data sheets allow.
     pub(crate) fn with_slow_flash() -> Self {
-        Self::with(Vec::new(), Timing { erase: Duration::from_millis(400), ..Timing::default() })
+        let timing = Timing { erase: Duration::from_millis(400), ..Timing::default() };
+        Self::with(Vec::new(), empty_flash(), timing)
     }
 
-    fn with(faults: Vec<Fault>, timing: Timing) -> Self {
+    fn with(faults: Vec<Fault>, flash: Vec<u8>, timing: Timing) -> Self {
         let scenario = Scenario { faults, ..Scenario::quiet(Environment::constant(284.0)) };
         let clock = Clock::virtual_time();
-        let mut simulation = board(&clock, &scenario, timing);
+        let mut simulation = board(&clock, &scenario, flash, timing);
         let ends: Rc<RefCell<Ends>> = Rc::default();
         let line_ends = ends.clone();
         simulation.connect_host(move |now, line| {

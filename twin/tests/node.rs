@@ -3,7 +3,7 @@
 
 mod node_world;
 
-use dunlin_config_format::config::QoS;
+use dunlin_config_format::config::{Config, List, QoS};
 use dunlin_twin::world::environment::Environment;
 use dunlin_twin::world::scenario::{FaultKind, Scenario};
 use node_world::{World, fault, tutorial};
@@ -153,6 +153,29 @@ fn a_sensor_that_goes_and_comes_back_is_told() {
     );
     // Nine clock pulses free a bus that needs five: no sample is lost to it.
     assert!(seconds.contains(&50) && seconds.contains(&52));
+}
+
+#[test]
+fn a_sensor_that_is_gone_before_its_bus_is_used_is_absent() {
+    let mut scenario = Scenario::quiet(Environment::constant(284.0));
+    scenario.faults = vec![fault("gone", 0, Some(10), FaultKind::SensorGone { address: 0x29 })];
+    let mut world = World::with(&tutorial(2_000, QoS::AtMostOnce), &scenario);
+    world.run_s(20);
+    assert_eq!(world.messages("dunlin/esp8266/health/lux-1"), ["absent", "ok"]);
+}
+
+#[test]
+fn a_configuration_without_sensors_is_confirmed() {
+    let tutorial = tutorial(2_000, QoS::AtMostOnce);
+    let config = Config::decode(&tutorial).unwrap();
+    let bare = Config { i2c: List::default(), sensors: List::default(), reports: List::default(), ..config };
+    let mut body = vec![0; 4096];
+    let len = bare.encode(&mut body).unwrap();
+    body.truncate(len);
+    let mut world = World::new(&body);
+    world.run_s(10);
+    let birth = world.messages("dunlin/esp8266/info").pop().unwrap();
+    assert!(birth.contains("\"state\":\"confirmed\""), "{birth}");
 }
 
 #[test]

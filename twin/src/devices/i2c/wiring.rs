@@ -14,10 +14,15 @@ use std::rc::Rc;
 pub struct Wiring {
     buses: Rc<RefCell<Vec<Line>>>,
     furnish: Option<Furnish>,
+    /// What has befallen the wires, in order.
+    faults: Rc<RefCell<Vec<Befall>>>,
 }
 
 /// What puts devices on a bus when it is used for the first time.
 type Furnish = Rc<dyn Fn(&mut I2cBus)>;
+
+/// What a fault does to the bus whose data line has this GPIO number.
+type Befall = Box<dyn Fn(u8, &mut I2cBus)>;
 
 struct Line {
     sda: u8,
@@ -34,7 +39,7 @@ impl Wiring {
     /// Returns a board on which every pair of pins that is used gets what `furnish` puts on the bus, as if it had been wired
     /// for the configuration that uses it.
     pub fn furnished(furnish: impl Fn(&mut I2cBus) + 'static) -> Self {
-        Wiring { buses: Rc::default(), furnish: Some(Rc::new(furnish)) }
+        Wiring { furnish: Some(Rc::new(furnish)), ..Wiring::default() }
     }
 
     /// Calls `f` with the bus on these GPIO numbers, which is made if there is none yet.
@@ -44,6 +49,9 @@ impl Wiring {
             let mut bus = I2cBus::new();
             if let Some(furnish) = &self.furnish {
                 furnish(&mut bus);
+            }
+            for fault in self.faults.borrow().iter() {
+                fault(sda, &mut bus);
             }
             buses.push(Line { sda, scl, bus });
             buses.len() - 1
@@ -56,6 +64,12 @@ impl Wiring {
         for line in self.buses.borrow_mut().iter_mut() {
             f(line.sda, &mut line.bus);
         }
+    }
+
+    /// Lets a fault befall every bus, those as well that are used for the first time later on.
+    pub fn befall(&self, fault: impl Fn(u8, &mut I2cBus) + 'static) {
+        self.for_each_bus(&fault);
+        self.faults.borrow_mut().push(Box::new(fault));
     }
 
     /// Returns a master on these wires; a transaction takes its real duration of `clock`.

@@ -8,16 +8,16 @@ use embassy_time::Instant;
 pub fn carry_out_on_wires(event: &Event<'_>, wiring: &Wiring, now: Instant) -> bool {
     match (event.fault.kind, event.edge) {
         (FaultKind::Nack { address, times }, Edge::Begin) => {
-            wiring.for_each_bus(|_, bus| bus.refuse(address, times));
+            wiring.befall(move |_, bus| bus.refuse(address, times));
         }
-        (FaultKind::Nack { address, .. }, Edge::End) => wiring.for_each_bus(|_, bus| bus.accept(address)),
+        (FaultKind::Nack { address, .. }, Edge::End) => wiring.befall(move |_, bus| bus.accept(address)),
         (FaultKind::SensorGone { address }, Edge::Begin) => {
-            wiring.for_each_bus(|_, bus| bus.disconnect(address));
+            wiring.befall(move |_, bus| bus.disconnect(address));
         }
         (FaultKind::SensorGone { address }, Edge::End) => {
-            wiring.for_each_bus(|_, bus| bus.connect(address, now));
+            wiring.befall(move |_, bus| bus.connect(address, now));
         }
-        (FaultKind::StuckBus { sda, pulses }, edge) => wiring.for_each_bus(|line_sda, bus| {
+        (FaultKind::StuckBus { sda, pulses }, edge) => wiring.befall(move |line_sda, bus| {
             if sda.is_none_or(|sda| sda == line_sda) {
                 match edge {
                     Edge::Begin => bus.hold_data(pulses),

@@ -58,14 +58,46 @@ struct Seen {
     births: Vec<String>,
 }
 
-/// Runs the tutorial on an image in which a function begins with `instruction`, until the end of `seconds`.
-fn run(parts: &[&str], instruction: [u8; 3], seconds: u64) -> (u32, Seen) {
+/// Returns where the image keeps the place of a panic in the agent's source, its file and its line: a `Location`, which is
+/// address and length of the file's name, line and column.
+fn place_of_a_panic() -> (u32, String, u32) {
+    let image = std::fs::read(image()).unwrap();
+    let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap());
+    for at in (0x1_0000..image.len() - 16).step_by(4) {
+        let [name, len, line, column] = [0, 4, 8, 12].map(|offset| word(at + offset));
+        let start = name.wrapping_sub(WINDOW) as usize;
+        let name = image.get(start..start.saturating_add(len as usize)).unwrap_or_default();
+        let is_place = (1..200).contains(&len) && (1..10_000).contains(&line) && (1..500).contains(&column);
+        if let Ok(name) = std::str::from_utf8(name)
+            && is_place
+            && name.ends_with(".rs")
+        {
+            return (WINDOW + at as u32, name.to_owned(), line);
+        }
+    }
+    panic!("the image has no place of a panic");
+}
+
+/// Returns code that panics at `place` in the way that an `unwrap` of nothing does, for an address that is a multiple of 4.
+fn panicking(place: u32) -> Vec<u8> {
+    let unwrap_failed = function(&["4core6option13unwrap_failed"]);
+    let mut code = vec![0x06, 0x02, 0x00, 0x00]; // j to behind the literals
+    code.extend(place.to_le_bytes());
+    code.extend(unwrap_failed.to_le_bytes());
+    code.extend([0x21, 0xfe, 0xff]); // l32r a2, the first literal
+    code.extend([0x81, 0xfe, 0xff]); // l32r a8, the second
+    code.extend([0xa0, 0x08, 0x00]); // jx a8
+    code
+}
+
+/// Runs the tutorial on an image in which a function begins with `code`, until the end of `seconds`.
+fn run(parts: &[&str], code: &[u8], seconds: u64) -> (u32, Seen) {
     let at = function(parts);
     let mut flash = flash_with(&tutorial(2_000, QoS::AtMostOnce));
     let bytes = std::fs::read(image()).unwrap();
     flash[..bytes.len()].copy_from_slice(&bytes);
     let place = (at - WINDOW) as usize;
-    flash[place..place + 3].copy_from_slice(&instruction);
+    flash[place..place + code.len()].copy_from_slice(code);
     let clock = Clock::virtual_time();
     let scenario = Scenario::quiet(Environment::constant(284.0));
     let flash = NorFlash::with_contents(flash);
@@ -95,7 +127,7 @@ fn run(parts: &[&str], instruction: [u8; 3], seconds: u64) -> (u32, Seen) {
 #[test]
 #[ignore = "needs the image: cargo xtask test"]
 fn an_exception_is_told_and_three_of_them_give_the_configuration_up() {
-    let (at, seen) = run(&["7Sampler", "7message"], ILLEGAL, 20);
+    let (at, seen) = run(&["7Sampler", "7message"], &ILLEGAL, 20);
     let told = format!("the run before ended: exception 0 at 0x{at:08x}, address 0x");
     assert!(seen.text.contains(&told), "{}", seen.text);
     assert!(seen.text.contains("safe mode"), "{}", seen.text);
@@ -105,10 +137,24 @@ fn an_exception_is_told_and_three_of_them_give_the_configuration_up() {
 #[ignore = "needs the image: cargo xtask test"]
 fn a_hang_is_ended_by_the_watchdog_and_told() {
     // Needed first by the statistics, after a minute.
-    let (at, seen) = run(&["4text", "11thousandths"], LOOP, 80);
+    let (at, seen) = run(&["4text", "11thousandths"], &LOOP, 80);
     let told = format!("the run before ended: hang, last at 0x{at:08x}");
     assert!(seen.text.contains(&told), "{}", seen.text);
     // The next start tells the broker too.
     let told = format!("\"reset\":\"watchdog\",\"crash\":\"hang, last at 0x{at:08x}\"");
     assert!(seen.births.iter().any(|birth| birth.contains(&told)), "{:?}", seen.births);
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_panic_is_told_with_file_and_line() {
+    // Needed first by the statistics, after a minute: by then the configuration is confirmed.
+    let parts = ["4text", "11thousandths"];
+    assert!(function(&parts).is_multiple_of(4), "literals are words");
+    let (place, file, line) = place_of_a_panic();
+    let (_, seen) = run(&parts, &panicking(place), 80);
+    let told = format!("the run before ended: panic at {file}:{line}");
+    assert!(seen.text.contains(&told), "`{told}` is missing in {}", seen.text);
+    let told = format!("\"reset\":\"panic\",\"crash\":\"panic at {file}:{line}\"");
+    assert!(seen.births.iter().any(|birth| birth.contains(&told)), "`{told}`: {:?}", seen.births);
 }

@@ -12,7 +12,6 @@ use std::thread;
 use dunlin::device::{Hello, HelloTask, Package, Progress, PullTask, PushOptions, PushTask, Pushed};
 use dunlin_config_format::message::state;
 use dunlin_twin::devices::nor_flash::{Change, Cut, SECTOR_SIZE, Tear, WORD_SIZE};
-use embassy_time::Instant;
 
 use crate::world::{Wish, World, package};
 
@@ -49,7 +48,6 @@ fn update(number: u32) -> Package {
 struct Operation {
     address: u32,
     after: Vec<u8>,
-    at: Instant,
 }
 
 /// An update that was done without a cut.
@@ -58,8 +56,8 @@ struct Done {
     /// The flash before it.
     before: Vec<u8>,
     operations: Vec<Operation>,
-    /// When the board told that the image is stored.
-    acknowledged_at: Instant,
+    /// How many of them there were when the board told that the image is stored.
+    before_acknowledged: usize,
 }
 
 /// One cut.
@@ -93,20 +91,19 @@ fn record(world: &mut World, number: u32) -> Done {
     let before = flash.contents();
     let operations: Rc<RefCell<Vec<Operation>>> = Rc::default();
     let log = operations.clone();
-    flash.watch(move |at, change| {
+    flash.watch(move |_, change| {
         let (address, after) = match change {
             Change::Erased { address } => (address, vec![0xff; SECTOR_SIZE]),
             Change::Programmed { address, bytes } => (address, bytes.to_vec()),
         };
-        log.borrow_mut().push(Operation { address, after, at });
+        log.borrow_mut().push(Operation { address, after });
     });
     let mut task = PushTask::new(update(number), PushOptions::default()).unwrap();
-    let clock = world.clock.clone();
-    let mut acknowledged_at = None;
+    let mut before_acknowledged = None;
     let pushed = world.run_watching(&mut task, |task| {
         while let Some(progress) = task.take_progress() {
             if matches!(progress, Progress::Stored { .. }) {
-                acknowledged_at = Some(clock.now());
+                before_acknowledged = Some(operations.borrow().len());
             }
         }
         true
@@ -116,8 +113,9 @@ fn record(world: &mut World, number: u32) -> Done {
     world.run_s(1);
     flash.watch(|_, _| ());
     assert_eq!(flash.counts().misuses, 0, "update {number}");
-    let operations = operations.take();
-    Done { number, before, operations, acknowledged_at: acknowledged_at.unwrap() }
+    let (operations, before_acknowledged) = (operations.take(), before_acknowledged.unwrap());
+    assert!(before_acknowledged < operations.len(), "the flag of the confirmation follows");
+    Done { number, before, operations, before_acknowledged }
 }
 
 impl Done {
@@ -142,7 +140,7 @@ impl Done {
                     };
                     let left = tear.leaves(&before, &operation.after, word, point.seed());
                     contents[range.clone()].copy_from_slice(&left);
-                    self.look(contents.clone(), operation, point);
+                    self.look(contents.clone(), point);
                     cuts += 1;
                 }
             }
@@ -152,7 +150,7 @@ impl Done {
     }
 
     /// Starts a board from what a cut has left: it runs the old configuration or the new one, and takes an update.
-    fn look(&self, contents: Vec<u8>, operation: &Operation, point: Point) {
+    fn look(&self, contents: Vec<u8>, point: Point) {
         let name = format!("cut {}; repeat it with: cargo xtask torture --image --replay {0}", point.name());
         let [old, new] = [self.number - 1, self.number].map(update);
         let mut world = World::with_flash(contents);
@@ -160,7 +158,7 @@ impl Done {
         let is_new = now.active_hash == Some(new.hash);
         assert!(is_new || now.active_hash == Some(old.hash), "{name}: runs something else");
         assert!(matches!(now.state, state::TRIAL | state::CONFIRMED), "{name}: state {}", now.state);
-        let is_acknowledged = operation.at > self.acknowledged_at;
+        let is_acknowledged = point.operation >= self.before_acknowledged;
         assert!(is_new || !is_acknowledged, "{name}: what was told to be stored is lost");
         let running = if is_new { &new } else { &old };
         let pulled = world.run(&mut PullTask::new().unwrap()).unwrap();

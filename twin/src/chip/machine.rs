@@ -12,7 +12,8 @@ use super::rom;
 use super::time::Time;
 use super::trace::Access;
 
-const INSTRUCTION_RAM: u32 = 0x4010_0000;
+/// Where instruction RAM begins; the window on flash lies behind it.
+pub(super) const INSTRUCTION_RAM: u32 = 0x4010_0000;
 const WINDOW: u32 = 0x4020_0000;
 const LOAD_STORE_ERROR: u8 = 3;
 const LOAD_STORE_ALIGNMENT: u8 = 9;

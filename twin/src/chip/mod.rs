@@ -7,6 +7,8 @@
 //! implementation, QEMU's `lx106`, in `tests/chip_qemu`.
 
 pub mod core;
+pub mod debug;
+pub mod gdb;
 mod machine;
 pub mod memory;
 pub mod peripherals;
@@ -70,6 +72,7 @@ pub struct Chip {
     /// Units of time that the core has slept.
     slept: u64,
     tracer: Option<Tracer>,
+    debug: Option<debug::Debug>,
     rom: rom::State,
     /// The serial loader, while it waits for packets.
     loader: Option<rom::Loader>,
@@ -88,6 +91,7 @@ impl Chip {
             is_standing: true,
             slept: 0,
             tracer: None,
+            debug: None,
             rom: rom::State::default(),
             loader: None,
         };
@@ -165,9 +169,9 @@ impl Chip {
         self.next = Time(0);
     }
 
-    /// Returns when the chip does something by itself: at once, while it isn't asleep; none where it stands.
+    /// Returns when the chip does something by itself: at once, while it isn't asleep; none where it stands or is halted.
     pub fn next_event(&self) -> Option<Time> {
-        match (self.is_standing, self.is_waiting || self.loader.is_some()) {
+        match (self.is_standing || self.is_halted(), self.is_waiting || self.loader.is_some()) {
             (true, _) => None,
             (false, false) => Some(self.machine.now),
             (false, true) => {
@@ -178,9 +182,9 @@ impl Chip {
         }
     }
 
-    /// Runs until `end`, or until something happens that whoever owns the board must know.
+    /// Runs until `end`, or until something happens that whoever owns the board must know. A halted chip does not run.
     pub fn run_until(&mut self, end: Time) -> End {
-        while self.machine.now < end {
+        while self.machine.now < end && !self.is_halted() {
             if self.is_standing {
                 self.machine.now = end;
                 break;
@@ -206,7 +210,15 @@ impl Chip {
                     continue;
                 }
             }
-            if let Err(text) = self.execute(self.next.min(end)) {
+            let is_watched = self.debug.as_ref().is_some_and(debug::Debug::is_watching);
+            let result = self.execute(if is_watched { self.machine.now } else { self.next.min(end) });
+            if let Some(debug) = &mut self.debug {
+                match &result {
+                    Ok(()) => debug.executed(self.core.pc),
+                    Err(text) => debug.halt(debug::Halt::Stopped(text.clone())),
+                }
+            }
+            if let Err(text) = result {
                 return self.stand(text);
             }
         }

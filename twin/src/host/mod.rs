@@ -32,6 +32,8 @@
 #[cfg(unix)]
 pub mod broker_server;
 #[cfg(unix)]
+pub mod gdb_server;
+#[cfg(unix)]
 pub mod pty;
 pub mod real_time;
 #[cfg(unix)]

@@ -226,9 +226,18 @@ impl ChipNode {
         moved
     }
 
-    /// Returns how far the world's time may go before the chip runs again: as far as it likes while the chip sleeps.
+    /// Returns how far the world's time may go before the chip runs again: as far as it likes while the chip sleeps, and no
+    /// further while a debugger holds it.
     pub(super) fn world_limit(&self) -> Instant {
+        if self.chip.is_halted() {
+            return self.chip.now().instant(self.origin);
+        }
         self.chip.next_event().map_or(Instant::MAX, |at| at.instant(self.origin) + LEAD)
+    }
+
+    /// Returns the chip.
+    pub(super) fn chip(&mut self) -> &mut Chip {
+        &mut self.chip
     }
 
     /// Returns when something happens next.

@@ -16,6 +16,7 @@ use embassy_time::{Duration, Instant};
 use rand_core::SeedableRng;
 use rand_pcg::Pcg32;
 
+use crate::chip::Chip;
 use crate::devices::i2c::Wiring;
 use crate::devices::nor_flash::{Cut, NorFlash, Tear, Timing};
 use crate::devices::tsl2591::{Part, Tsl2591};
@@ -153,6 +154,14 @@ impl Simulation {
     /// Returns the board's hardware: flash, wires, and the line to the host.
     pub fn hardware(&self) -> &Hardware {
         &self.hardware
+    }
+
+    /// Returns the emulated chip, for a debugger; none on a native board.
+    pub fn chip(&mut self) -> Option<&mut Chip> {
+        match &mut self.node {
+            Node::Native(_) => None,
+            Node::Chip(node) => Some(node.chip()),
+        }
     }
 
     /// Returns a native board's network, for its packet capture; none where the network goes over the chip's serial line.

@@ -91,11 +91,13 @@ impl SpecialRegisters {
         })
     }
 
-    pub(super) fn read(&mut self, number: u8) -> Option<u32> {
+    /// Returns a register by its number, as `rsr` does; none where it isn't modelled.
+    pub fn read(&mut self, number: u8) -> Option<u32> {
         if number == 226 { Some(self.interrupt) } else { self.slot(number).map(|slot| *slot) }
     }
 
-    pub(super) fn write(&mut self, number: u8, value: u32) -> Option<()> {
+    /// Writes a register by its number, as `wsr` does; none where it isn't modelled.
+    pub fn write(&mut self, number: u8, value: u32) -> Option<()> {
         match number {
             226 => self.interrupt |= value & SOFTWARE,
             227 => self.interrupt &= !(value & EDGE),

@@ -437,10 +437,12 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
     }
 
     fn accepts_rate(&self, baud: u32) -> bool {
-        baud == usb::USUAL_RATE
+        self.node.system.borrow().accepts_rate(baud)
     }
 
-    fn set_rate(&mut self, _: u32) {}
+    fn set_rate(&mut self, baud: u32) {
+        self.node.system.borrow_mut().set_rate(baud);
+    }
 
     async fn event(&mut self) -> usb::Event<'_> {
         let (at, event) = self.node.shared.events.next().await;

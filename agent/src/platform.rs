@@ -152,9 +152,17 @@ pub trait System {
     fn feed_watchdog(&mut self);
     /// Returns how the board itself is.
     fn condition(&self) -> Condition;
+    /// Returns whether the host's line can run at `baud` bits per second. [`USUAL_RATE`](crate::usb::USUAL_RATE) always can.
+    fn accepts_rate(&self, baud: u32) -> bool;
+    /// Changes the speed of the host's line to one that it can run at. Whoever calls it has flushed the sending half.
+    fn set_rate(&mut self, baud: u32);
     /// Returns the most stack ever used and the stack's size, in bytes, where the board can tell.
     fn stack(&self) -> Option<(u32, u32)>;
 }
+
+/// Speeds of the host's line that both boards offer, in bits per second: the longest frame takes less than a second, and the
+/// chip's divider comes within 0.3 %.
+pub const RATES: core::ops::RangeInclusive<u32> = 9_600..=921_600;
 
 /// The longest time a device may hold the clock line low before a transfer fails.
 pub const CLOCK_STRETCH_LIMIT: Duration = Duration::from_millis(25);

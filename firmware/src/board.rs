@@ -1,6 +1,6 @@
 //! The chip as the agent's platform.
 
-use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RETAINED_WORDS, ResetCause, System};
+use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RATES, RETAINED_WORDS, ResetCause, System};
 
 use crate::entropy::{Entropy, Quality};
 use crate::flash::Flash;
@@ -97,6 +97,14 @@ impl System for Chip {
             breaks,
             entropy_repeats: self.entropy.quality() == Quality::Repeating,
         }
+    }
+
+    fn accepts_rate(&self, baud: u32) -> bool {
+        RATES.contains(&baud)
+    }
+
+    fn set_rate(&mut self, baud: u32) {
+        uart::set_rate(baud);
     }
 
     fn stack(&self) -> Option<(u32, u32)> {

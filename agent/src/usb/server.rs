@@ -24,7 +24,7 @@ const WINDOW: u8 = 2;
 /// The line's speed at every start, in bits per second.
 pub const USUAL_RATE: u32 = 115_200;
 
-/// How long after a change of speed a whole frame must arrive.
+/// At another than the usual speed: how long after the change, and after a byte that comes next, a whole frame must arrive.
 const RATE_PROOF: Duration = Duration::from_secs(1);
 
 /// How long the server rests when the board's serial driver reports an error.
@@ -65,6 +65,7 @@ pub async fn serve<R: Read, W: Write, N: Node>(
         // In the order of importance: a packet goes out when nothing else is to be done.
         match select4(reader.read(&mut buffer), node.event(), proof, packets).await {
             Either4::First(Ok(count)) => {
+                session.expect_proof();
                 for byte in buffer.iter().take(count) {
                     if let Received::Frame(frame) = receiver.push(*byte) {
                         session.rate_deadline = None;
@@ -78,7 +79,7 @@ pub async fn serve<R: Read, W: Write, N: Node>(
             Either4::First(Err(_)) => Timer::after(READ_ERROR_REST).await,
             Either4::Second(event) => session.tell(&event).await,
             Either4::Third(()) => {
-                session.rate_deadline = None;
+                (session.rate, session.rate_deadline) = (USUAL_RATE, None);
                 node.set_rate(USUAL_RATE);
             }
             Either4::Fourth(()) => {
@@ -98,12 +99,29 @@ struct Session<W> {
     stored: Option<(u32, [u8; HASH_SIZE], u32)>,
     monitored: u8,
     event_number: u8,
+    rate: u32,
     rate_deadline: Option<Instant>,
 }
 
 impl<W: Write> Session<W> {
     fn new(writer: W) -> Self {
-        Session { writer, transfer: None, stored: None, monitored: 0, event_number: 0, rate_deadline: None }
+        Session {
+            writer,
+            transfer: None,
+            stored: None,
+            monitored: 0,
+            event_number: 0,
+            rate: USUAL_RATE,
+            rate_deadline: None,
+        }
+    }
+
+    /// Bytes have come: at another than the usual speed they must be part of a frame. Else they are those of a host that
+    /// knows nothing of this speed.
+    fn expect_proof(&mut self) {
+        if self.rate != USUAL_RATE {
+            self.rate_deadline.get_or_insert(Instant::now() + RATE_PROOF);
+        }
     }
 
     /// Answers one frame; a refusal is an answer. Frames of other channels are not for this server.
@@ -188,6 +206,7 @@ impl<W: Write> Session<W> {
                 self.reply(frame, &RateReply { baud }).await;
                 let _ = self.writer.flush().await;
                 node.set_rate(baud);
+                self.rate = baud;
                 self.rate_deadline = Some(Instant::now() + RATE_PROOF);
             }
             _ => return Err(Refusal::UnknownKind.into()),

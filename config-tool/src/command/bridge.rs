@@ -1,7 +1,7 @@
 //! `dunlin bridge`: carries the network of a board over its cable, and does nothing else.
 
 use super::{CommandError, Exit, LineArguments, Outcome};
-use crate::device::{MonitorTask, NodeEvent};
+use crate::device::{FAST_RATE, MonitorTask, NodeEvent, RateTask};
 use crate::interrupt::Interrupt;
 
 /// Carry the network of a board over its cable, until Ctrl-C; every command does it while it holds the port
@@ -23,6 +23,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         );
     }
     println!("carrying the network of {name} on {}; Ctrl-C ends", connection.target());
+    // A packet of 576 bytes takes 53 ms at the usual speed.
+    connection.run(&mut RateTask::new(FAST_RATE)?)?;
     // Listening to nothing still notices a board that is gone.
     connection.run_watching(&mut MonitorTask::new(0), |task, _| {
         while let Some(event) = task.take_event() {

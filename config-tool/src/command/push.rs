@@ -8,7 +8,7 @@ use dunlin_config_format::reason::Reason;
 use serde_json::{Value, json};
 
 use super::{CommandError, DEFAULT_FILE, Exit, LineArguments, Outcome, folder, short};
-use crate::device::{MonitorTask, Package, Progress, PushOptions, PushTask, Pushed, Trial};
+use crate::device::{FAST_RATE, MonitorTask, Package, Progress, PushOptions, PushTask, Pushed, Trial};
 use crate::interrupt::Interrupt;
 use crate::line::Connection;
 use crate::package;
@@ -91,8 +91,12 @@ fn push(
     show: &mut Show,
     interrupt: &Interrupt,
 ) -> Outcome {
-    let options =
-        PushOptions { confirm: arguments.confirm, replace: arguments.replace, no_wait: arguments.no_wait };
+    let options = PushOptions {
+        confirm: arguments.confirm,
+        replace: arguments.replace,
+        no_wait: arguments.no_wait,
+        rate: Some(FAST_RATE),
+    };
     let device = package.device.clone();
     let mut task = PushTask::new(package, options)?;
     let mut is_stored = false;

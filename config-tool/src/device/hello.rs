@@ -55,12 +55,12 @@ impl HelloTask {
     /// # Errors
     /// None in practice: the request is of fixed size.
     pub fn new() -> Result<Self, Failure> {
+        Self::with(Patience::START)
+    }
+
+    pub(super) fn with(patience: Patience) -> Result<Self, Failure> {
         let request = HelloRequest { major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR };
-        Ok(HelloTask {
-            exchange: Exchange::new(&request, Patience::START)?,
-            board: None,
-            configuration: None,
-        })
+        Ok(HelloTask { exchange: Exchange::new(&request, patience)?, board: None, configuration: None })
     }
 
     fn take(&mut self, payload: Vec<u8>) -> Option<Result<Hello, Failure>> {

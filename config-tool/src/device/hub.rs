@@ -1,13 +1,18 @@
 //! One port, many users: whole frames of several clients multiplexed onto one line.
 //!
 //! Frame numbers are rewritten on the way, so that each client gets the replies to its own requests; text and events go to
-//! everybody. Network packets are the holder's own business: they are handed to it and not forwarded. Sans-I/O: bytes of the port and of clients in, bytes for the port and for clients out. A client speaks the very
-//! protocol of the line and can't tell a hub from a board.
+//! everybody. Network packets are the holder's own business: they are handed to it and not forwarded. So is the port's speed:
+//! it follows what the device replies to RATE, whoever asked. Sans-I/O: bytes of the port and of clients in, bytes for the port
+//! and for clients out. A client speaks the very protocol of the line and can't tell a hub from a board.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_config_format::frame::{Encoded, Frame, MAX_PAYLOAD, Received, Receiver, channel};
-use dunlin_config_format::message::{self, MonitorRequest, kind};
+use dunlin_config_format::message::{self, ErrorReply, MonitorRequest, RateReply, Refusal, kind};
+
+use super::Time;
+use super::rate::USUAL_RATE;
+use super::speed::Speed;
 
 /// Whose bytes: chosen by the caller, any number.
 pub type ClientId = u32;
@@ -39,8 +44,9 @@ pub struct Hub {
     /// Packets from the device, and for it.
     packets: VecDeque<PacketFrame>,
     held_packets: VecDeque<Vec<u8>>,
-    /// Number of a request that keeps the device from reading the line until it has replied.
+    /// Number of a request that keeps the device from reading the line, or from reading it at this speed, until it has replied.
     erasing: Option<u8>,
+    speed: Speed,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +76,7 @@ impl Hub {
             packets: VecDeque::new(),
             held_packets: VecDeque::new(),
             erasing: None,
+            speed: Speed::default(),
         }
     }
 
@@ -86,11 +93,16 @@ impl Hub {
         }
         let what = self.monitored();
         if client.monitored & !what != 0 {
-            let mut buffer = [0; MAX_PAYLOAD];
-            if let Ok(payload) = message::encode_payload(&MonitorRequest { what }, &mut buffer) {
-                let frame = Frame { channel: channel::CONTROL, kind: kind::MONITOR, number: 0, payload };
-                self.forward(&frame, None);
-            }
+            self.send_monitored(what);
+        }
+    }
+
+    /// Tells the device what clients monitor.
+    fn send_monitored(&mut self, what: u8) {
+        let mut buffer = [0; MAX_PAYLOAD];
+        if let Ok(payload) = message::encode_payload(&MonitorRequest { what }, &mut buffer) {
+            let frame = Frame { channel: channel::CONTROL, kind: kind::MONITOR, number: 0, payload };
+            self.forward(&frame, None);
         }
     }
 
@@ -101,6 +113,10 @@ impl Hub {
         for byte in bytes {
             let Received::Frame(frame) = client.receiver.push(*byte) else { continue };
             if frame.channel == channel::PACKETS {
+                continue;
+            }
+            if frame.channel == channel::CONTROL && frame.kind == kind::RATE && !self.speed.can_change() {
+                client.bytes.extend(refusal_of_rate(frame.number));
                 continue;
             }
             let request = (frame.channel == channel::CONTROL && frame.kind == kind::MONITOR)
@@ -128,7 +144,10 @@ impl Hub {
                 Received::Text(text) => (text, None),
                 Received::Frame(frame) => (&[][..], Some(frame)),
             };
-            self.has_spoken |= frame.is_some();
+            if frame.is_some() {
+                self.has_spoken = true;
+                self.speed.hear();
+            }
             if let Some(Frame { channel: channel::PACKETS, kind, number, payload }) = frame {
                 if self.packets.len() < PACKETS {
                     self.packets.push_back(PacketFrame { kind, number, payload: payload.to_vec() });
@@ -137,6 +156,11 @@ impl Hub {
             }
             let reply = frame.filter(|frame| frame.channel == channel::CONTROL);
             if let Some(reply) = reply {
+                if reply.kind == kind::RATE | kind::REPLY
+                    && let Ok(RateReply { baud }) = message::decode(reply.payload)
+                {
+                    self.speed.change(baud);
+                }
                 if self.erasing == Some(reply.number) {
                     self.erasing = None;
                     self.port_bytes.extend(self.held_packets.drain(..).flatten());
@@ -178,6 +202,28 @@ impl Hub {
         }
     }
 
+    /// Lets time pass: a device that is not heard any more at another than the usual speed is asked, and given up at this speed.
+    pub fn tick(&mut self, now: Time) {
+        if self.speed.is_device_to_be_asked(now) {
+            self.send_monitored(self.monitored());
+        }
+    }
+
+    /// Takes the speed to set the port to, before the bytes that are to be written next.
+    pub fn take_rate(&mut self) -> Option<u32> {
+        self.speed.take()
+    }
+
+    /// Returns whether the line runs at another than the usual speed.
+    pub fn is_at_other_rate(&self) -> bool {
+        self.speed.rate() != USUAL_RATE
+    }
+
+    /// The port can't be set to another speed: it stays at the usual one, and nobody is let ask the device for another.
+    pub fn keep_rate(&mut self) {
+        self.speed = Speed::fixed();
+    }
+
     /// Takes the bytes to write to the port.
     pub fn take_port(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.port_bytes)
@@ -206,7 +252,7 @@ impl Hub {
             self.port_bytes.extend_from_slice(encoded.as_bytes());
         }
         // Only the newest counts: whoever asks something else has given a lost reply up.
-        let erases = matches!(frame.kind, kind::BEGIN | kind::SECRET | kind::ERASE);
+        let erases = matches!(frame.kind, kind::BEGIN | kind::SECRET | kind::ERASE | kind::RATE);
         self.erasing = (frame.channel == channel::CONTROL && erases).then_some(self.number);
     }
 }
@@ -217,6 +263,13 @@ impl Client {
             self.bytes.extend_from_slice(encoded.as_bytes());
         }
     }
+}
+
+/// The answer to a request of another speed where the line has no speed to change.
+fn refusal_of_rate(number: u8) -> Vec<u8> {
+    let refusal = Refusal::RateRefused.number();
+    let error = ErrorReply { refusal, request: kind::RATE, detail: None, name: None };
+    message::encode(&error, number).map(|encoded| encoded.as_bytes().to_vec()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ mod monitor;
 mod pull;
 mod push;
 mod query;
+mod rate;
 mod sending;
+mod speed;
 mod task;
 
 pub use exchange::{Exchange, Patience};
@@ -22,4 +24,5 @@ pub use monitor::{MonitorTask, NodeEvent};
 pub use pull::{PullTask, PulledImage};
 pub use push::{Package, Progress, PushOptions, PushTask, Pushed, Trial};
 pub use query::{Ask, Fact, InfoTask, Measurement, ReadTask};
+pub use rate::{FAST_RATE, RateTask, USUAL_RATE};
 pub use task::{Outbox, Station, Task, Time};

@@ -1,6 +1,6 @@
 //! Brings an image to a device and waits for the verdict.
 //!
-//! The order is HELLO, secrets, BEGIN, DATA, END, VERDICT. Each step may be repeated without harm. A device that restarts on
+//! The order is HELLO, RATE for a long image, secrets, BEGIN, DATA, END, VERDICT. Each step may be repeated without harm. A device that restarts on
 //! the way has no transfer any more and says so: the push then begins anew, and a device that had stored the image before it
 //! restarted is asked for the verdict at once.
 
@@ -16,13 +16,17 @@ use dunlin_config_format::message::{
 
 use super::exchange::Answer;
 use super::sending::Sending;
-use super::{Exchange, Failure, Hello, HelloTask, Outbox, Patience, Task, Time};
+use super::{Exchange, Failure, Hello, HelloTask, Outbox, Patience, RateTask, Task, Time};
 
 /// How often a push begins anew after a restart of the device.
 const RESTARTS: u32 = 5;
 
 /// How long after one verdict the next is asked for.
 const VERDICT_PERIOD: Duration = Duration::from_millis(50);
+
+/// The shortest image for which the line is made faster: agreeing on it takes 40 ms with a slow adapter, as long as 500 bytes
+/// at the usual speed.
+const FASTER_FROM: u32 = 1024;
 
 /// How long a trial without an end is watched. The board goes on alone after that.
 const ENDLESS_TRIAL: Duration = Duration::from_secs(90);
@@ -64,6 +68,8 @@ pub struct PushOptions {
     pub replace: bool,
     /// End when it is stored, without waiting for the verdict.
     pub no_wait: bool,
+    /// Bits per second to ask for where an image is long enough to gain by it.
+    pub rate: Option<u32>,
 }
 
 /// What a push has come to so far.
@@ -134,6 +140,8 @@ pub struct PushTask {
     restarts: u32,
     /// Whether END was sent: only then can the image be stored without our knowing.
     ended: bool,
+    /// Whether another speed was asked for: once, for if it was of no use the first time it won't be later.
+    is_rate_asked: bool,
     /// Whether a secret is not in use yet, so that an unchanged image must be stored again.
     again: bool,
     generation: Option<u32>,
@@ -144,6 +152,7 @@ pub struct PushTask {
 #[derive(Debug)]
 enum State {
     Hello(HelloTask),
+    Rate(RateTask),
     Secret(usize, Exchange),
     Begin(Exchange),
     Data(Sending),
@@ -170,6 +179,7 @@ impl PushTask {
             state: State::Hello(HelloTask::new()?),
             restarts: 0,
             ended: false,
+            is_rate_asked: false,
             again: false,
             generation: None,
             watched_since: None,
@@ -230,7 +240,16 @@ impl PushTask {
         self.progress.push_back(Progress::Hello(Box::new(hello.clone())));
         check(&self.package, &hello, self.options.replace)?;
         // A device that lost our END's reply has it already; otherwise BEGIN decides.
-        if self.ended && is_stored { self.stored(None) } else { self.secret(0).map(Next::Go) }
+        if self.ended && is_stored {
+            return self.stored(None);
+        }
+        match self.options.rate.filter(|_| self.length() >= FASTER_FROM && !self.is_rate_asked) {
+            Some(baud) => {
+                self.is_rate_asked = true;
+                Ok(Next::Go(State::Rate(RateTask::new(baud)?)))
+            }
+            None => self.secret(0).map(Next::Go),
+        }
     }
 
     fn stored(&mut self, generation: Option<u32>) -> Result<Next, Failure> {
@@ -308,6 +327,13 @@ impl PushTask {
                     None => Ok(Next::Wait),
                     Some(Ok(hello)) => self.hello(hello),
                     Some(Err(Failure::NoAnswer)) if self.restarts > 0 => Err(Failure::Silent),
+                    Some(Err(failure)) => Err(failure),
+                };
+            }
+            State::Rate(task) => {
+                return match task.step(now, frame, outbox) {
+                    None => Ok(Next::Wait),
+                    Some(Ok(())) => self.secret(0).map(Next::Go),
                     Some(Err(failure)) => Err(failure),
                 };
             }
@@ -405,6 +431,7 @@ impl Task for PushTask {
     fn deadline(&self) -> Option<Time> {
         match &self.state {
             State::Hello(task) => task.deadline(),
+            State::Rate(task) => task.deadline(),
             State::Secret(_, exchange)
             | State::Begin(exchange)
             | State::End(exchange)

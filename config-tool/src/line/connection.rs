@@ -14,7 +14,8 @@ use super::port::{self, OpenError};
 use super::reader::{Event, Events};
 use super::share::{self, Listener};
 use super::{Target, folder};
-use crate::device::{Failure, Hub, Station, Task, Time};
+use crate::device::{Ask, Failure, Hub, Patience, Station, Task, Time, USUAL_RATE};
+use dunlin_config_format::message::RateRequest;
 
 /// This process's own number among the clients of its hub.
 const OWN: u32 = 0;
@@ -22,6 +23,9 @@ const OWN: u32 = 0;
 /// How often a busy port is tried again, and after what time: half a second in all.
 const BUSY_TRIES: u32 = 5;
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// For the last words at another than the usual speed.
+const FAREWELL: Patience = Patience { timeout: Duration::from_millis(100), tries: 3 };
 
 /// Why business over a line failed.
 #[derive(Debug)]
@@ -182,9 +186,22 @@ impl Connection {
             None => self.events.write_line(&bytes).map_err(broken),
             Some((hub, _)) => {
                 hub.receive_client(OWN, &bytes);
-                self.events.write_line(&hub.take_port()).map_err(broken)
+                self.write_port()
             }
         }
+    }
+
+    /// Writes what the hub has for the port, at the speed that it has agreed on.
+    fn write_port(&mut self) -> Result<(), LineError> {
+        let now = self.now();
+        let Some((hub, _)) = &mut self.shared else { return Ok(()) };
+        hub.tick(now);
+        if let Some(baud) = hub.take_rate()
+            && !self.events.set_rate(baud)
+        {
+            hub.keep_rate();
+        }
+        self.events.write_line(&hub.take_port()).map_err(broken)
     }
 
     /// Waits for something to happen, at most `limit`; returns the bytes for this process's own station.
@@ -232,8 +249,8 @@ impl Connection {
             event = self.events.poll();
         }
         self.carry_packets();
+        self.write_port()?;
         if let Some((hub, listener)) = &mut self.shared {
-            self.events.write_line(&hub.take_port()).map_err(broken)?;
             for id in hub.waiting() {
                 let bytes = hub.take_client(id);
                 if id == OWN {
@@ -278,9 +295,15 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // A line that is broken needs no farewell.
         if self.network.take().is_some() {
-            // A line that is broken needs no farewell.
             let _ = self.events.write_line(&Network::farewell());
+        }
+        // Whoever opens the port next does so at the usual speed. A device that does not hear this finds out by itself.
+        if self.shared.as_ref().is_some_and(|(hub, _)| hub.is_at_other_rate())
+            && let Ok(mut ask) = Ask::new(&RateRequest { baud: USUAL_RATE }, FAREWELL)
+        {
+            let _ = self.run(&mut ask);
         }
     }
 }
@@ -312,6 +335,9 @@ fn join_or_open(target: &Target) -> Result<Opened, LineError> {
         let events = Events::read(halves);
         let mut hub = Hub::new();
         hub.join(OWN);
+        if !events.has_rate() {
+            hub.keep_rate();
+        }
         // A socket that can't be made only means that nobody can join.
         let listener = path.and_then(|path| Listener::bind(path, events.queue()).ok());
         return Ok((events, Some((hub, listener))));

@@ -10,9 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::Target;
-
-/// The line's speed at every start, in bits per second.
-const RATE: u32 = 115_200;
+use crate::device::USUAL_RATE;
 
 /// How long a read waits: a line is closed this long after its last user has gone.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(50);
@@ -26,7 +24,12 @@ pub(super) struct Halves {
     pub(super) reader: Box<dyn Read + Send>,
     /// Bytes to the device.
     pub(super) writer: Box<dyn Write + Send>,
+    /// Sets the port to so many bits per second; none where the line has no speed of its own.
+    pub(super) set_rate: Option<SetRate>,
 }
+
+/// Sets a port's speed.
+pub(super) type SetRate = Box<dyn FnMut(u32) -> io::Result<()> + Send>;
 
 /// Why a line can't be opened, with the cure.
 #[derive(Debug)]
@@ -102,7 +105,8 @@ fn open_tcp(address: &str) -> io::Result<Halves> {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(READ_TIMEOUT))?;
-                return Ok(Halves { reader: Box::new(stream.try_clone()?), writer: Box::new(stream) });
+                let reader = Box::new(stream.try_clone()?);
+                return Ok(Halves { reader, writer: Box::new(stream), set_rate: None });
             }
             Err(error) => last = error,
         }
@@ -112,14 +116,19 @@ fn open_tcp(address: &str) -> io::Result<Halves> {
 
 fn open_serial(path: &str) -> io::Result<Halves> {
     keep_lines_at_close(path)?;
-    let port = serialport::new(path, RATE).timeout(READ_TIMEOUT).open().map_err(|error| {
+    let mut port = serialport::new(path, USUAL_RATE).timeout(READ_TIMEOUT).open().map_err(|error| {
         // `serialport` tells a port that is locked as "no device".
         if error.kind() == serialport::ErrorKind::NoDevice && std::path::Path::new(path).exists() {
             return io::Error::from(io::ErrorKind::ResourceBusy);
         }
         io::Error::from(error)
     })?;
-    Ok(Halves { reader: Box::new(port.try_clone()?), writer: Box::new(port) })
+    // What can't be told the speed that it has can't be told another.
+    let set_rate =
+        port.set_baud_rate(USUAL_RATE).and_then(|()| port.try_clone()).ok().map(|mut port| -> SetRate {
+            Box::new(move |baud| port.set_baud_rate(baud).map_err(io::Error::from))
+        });
+    Ok(Halves { reader: Box::new(port.try_clone()?), writer: Box::new(port), set_rate })
 }
 
 /// Switches off the hang-up at closing, which would let DTR and RTS fall. A pseudo-terminal has no such lines, and what it

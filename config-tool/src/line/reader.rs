@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::port::Halves;
+use super::port::{Halves, SetRate};
 use super::share::ClientStream;
 
 /// What happened.
@@ -53,6 +53,7 @@ pub(super) struct Events {
     queue: Queue,
     receiver: Receiver<Event>,
     writer: Box<dyn Write + Send>,
+    set_rate: Option<SetRate>,
     stop: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
@@ -68,7 +69,18 @@ impl Events {
             let error = read_all(reader.as_mut(), &stopped, |bytes| events.put(Event::Line(bytes)));
             events.put(Event::LineEnded(error));
         });
-        Events { queue, receiver, writer: halves.writer, stop, reader: Some(thread) }
+        let (writer, set_rate) = (halves.writer, halves.set_rate);
+        Events { queue, receiver, writer, set_rate, stop, reader: Some(thread) }
+    }
+
+    /// Returns whether the line has a speed that can be changed.
+    pub(super) fn has_rate(&self) -> bool {
+        self.set_rate.is_some()
+    }
+
+    /// Sets the line's speed; returns whether it has been.
+    pub(super) fn set_rate(&mut self, baud: u32) -> bool {
+        self.set_rate.as_mut().is_some_and(|set| set(baud).is_ok())
     }
 
     pub(super) fn queue(&self) -> Queue {

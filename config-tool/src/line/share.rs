@@ -29,7 +29,7 @@ mod unix {
         let stream = UnixStream::connect(path).ok()?;
         stream.set_read_timeout(Some(READ_TIMEOUT)).ok()?;
         let reader = stream.try_clone().ok()?;
-        Some(Halves { reader: Box::new(reader), writer: Box::new(stream) })
+        Some(Halves { reader: Box::new(reader), writer: Box::new(stream), set_rate: None })
     }
 
     /// Shares a line at a path until it is dropped.

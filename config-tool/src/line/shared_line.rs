@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Instant;
 
 use super::Target;
 use super::connection::socket_path;
@@ -16,6 +17,7 @@ pub struct SharedLine {
     listener: Listener,
     events: Receiver<Event>,
     last_local: ClientId,
+    started: Instant,
 }
 
 /// The lowest number of a client in this process; those of the socket count from 1.
@@ -31,7 +33,7 @@ impl SharedLine {
         let path = socket_path(target).ok_or(io::ErrorKind::NotFound)?;
         let (sender, events) = mpsc::channel();
         let listener = Listener::bind(path, Queue::new(sender, Some(Arc::new(notify))))?;
-        Ok(SharedLine { hub: Hub::new(), listener, events, last_local: FIRST_LOCAL })
+        Ok(SharedLine { hub: Hub::new(), listener, events, last_local: FIRST_LOCAL, started: Instant::now() })
     }
 
     /// Adds a client in this process, such as a pseudo-terminal.
@@ -51,6 +53,11 @@ impl SharedLine {
         self.hub.take_client(id)
     }
 
+    /// Takes the speed to set the host's end of the line to, before the bytes that were returned last are sent.
+    pub fn take_rate(&mut self) -> Option<u32> {
+        self.hub.take_rate()
+    }
+
     /// Moves what is there, without waiting: takes the bytes that the board has sent, returns the bytes for the board.
     pub fn exchange(&mut self, from_board: &[u8]) -> Vec<u8> {
         while let Ok(event) = self.events.try_recv() {
@@ -65,6 +72,7 @@ impl SharedLine {
             }
         }
         self.hub.receive_port(from_board);
+        self.hub.tick(self.started.elapsed());
         for id in self.hub.waiting() {
             if id < FIRST_LOCAL {
                 let bytes = self.hub.take_client(id);

@@ -119,7 +119,11 @@ pub fn share_line(run: &mut Run) -> io::Result<UnixStream> {
         let _ = &bell;
         let mut from_board = Vec::new();
         line.host_read(now, &mut from_board);
-        let to_board = shared.borrow_mut().exchange(&from_board);
+        let mut shared = shared.borrow_mut();
+        let to_board = shared.exchange(&from_board);
+        if let Some(baud) = shared.take_rate() {
+            line.set_rate(baud);
+        }
         if !to_board.is_empty() {
             line.host_write(now, &to_board);
         }

@@ -1,7 +1,10 @@
 //! Configurations come, are tried, confirmed or given up, while the node runs.
 
-use dunlin::device::{Failure, HelloTask, Progress, PullTask, PushOptions, PushTask, Pushed};
-use dunlin_config_format::message::state;
+use dunlin::device::{
+    Ask, Failure, HelloTask, InfoTask, Patience, Progress, PullTask, PushOptions, PushTask, Pushed,
+    USUAL_RATE,
+};
+use dunlin_config_format::message::{RateRequest, state};
 use dunlin_config_format::reason::Reason;
 use dunlin_twin::world::scenario::{Fault, FaultKind};
 use embassy_time::{Duration, Instant};
@@ -48,6 +51,32 @@ fn a_push_changes_a_running_node_in_a_second_and_pushing_again_writes_nothing() 
     let flash = world.simulation.hardware().flash.counts();
     assert_eq!(world.push(changed), Ok(Pushed::Unchanged));
     assert_eq!(world.simulation.hardware().flash.counts(), flash);
+}
+
+#[test]
+fn the_line_follows_an_agreed_speed_and_comes_back_from_one_that_nobody_uses() {
+    let mut world = World::new();
+    let ask = |world: &mut World, baud| {
+        world.run(&mut Ask::new(&RateRequest { baud }, Patience::QUICK).unwrap()).map(|_| ())
+    };
+    for refused in [0, 300, 9_599, 921_601, u32::MAX] {
+        assert!(matches!(ask(&mut world, refused), Err(Failure::Refused { .. })), "{refused}");
+    }
+    for baud in [9_600, 921_600, 460_800] {
+        assert_eq!(ask(&mut world, baud), Ok(()));
+        world.set_rate(baud);
+        world.run(&mut HelloTask::new().unwrap()).unwrap();
+    }
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    world.run_s(30);
+    let facts = world.run(&mut InfoTask::new().unwrap()).unwrap();
+    let lost = facts.iter().find(|fact| fact.name == "line-overruns").unwrap();
+    assert_eq!(lost.value.as_deref(), Some("0"));
+    // A program that knows nothing of the speed opens the port.
+    world.set_rate(USUAL_RATE);
+    let began = world.clock.now();
+    world.run(&mut HelloTask::new().unwrap()).unwrap();
+    assert!(world.clock.now() - began >= Duration::from_secs(1), "the board was never at another speed");
 }
 
 /// The erases are the chip's: two sectors of 400 ms at the worst are told apart from the goal of a second.

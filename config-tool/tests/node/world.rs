@@ -108,6 +108,7 @@ fn board(clock: &Clock, scenario: &Scenario, flash: Vec<u8>, timing: Timing) -> 
 struct Ends {
     heard: Vec<u8>,
     to_send: Vec<u8>,
+    rate: Option<u32>,
 }
 
 /// A board, its world, and a computer.
@@ -150,6 +151,9 @@ impl World {
         let line_ends = ends.clone();
         simulation.connect_host(move |now, line| {
             let mut ends = line_ends.borrow_mut();
+            if let Some(baud) = ends.rate.take() {
+                line.set_rate(baud);
+            }
             line.host_read(now, &mut ends.heard);
             let bytes = std::mem::take(&mut ends.to_send);
             line.host_write(now, &bytes);
@@ -218,6 +222,11 @@ impl World {
                 self.wait(deadline);
             }
         }
+    }
+
+    /// Sets the speed of the computer's end of the line before it sends next.
+    pub(crate) fn set_rate(&mut self, baud: u32) {
+        self.ends.borrow_mut().rate = Some(baud);
     }
 
     pub(crate) fn push(&mut self, package: Package) -> Result<Pushed, Failure> {

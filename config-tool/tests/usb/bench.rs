@@ -8,20 +8,52 @@ use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::thread;
 
-use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Task};
+use dunlin::device::{Failure, Hub, Package, PushOptions, PushTask, Pushed, Station, Task};
 use dunlin::line::Target;
 use dunlin::package;
 use dunlin_agent::usb::serve;
 use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
 use dunlin_config_format::image::Header;
 use dunlin_twin::world::clock::{Clock, TimeSource};
-use dunlin_twin::world::serial_line::{HostEnd, Noise, SerialLine};
+use dunlin_twin::world::serial_line::{HostEnd, Noise, SerialLine, USUAL_RATE};
 use embassy_time::{Duration, Instant};
 
 use crate::board::{Board, Chip};
 
 /// From reset to the first instruction of the agent.
 const BOOT: Duration = Duration::from_millis(120);
+
+/// A hub between the station and the line, and what its port makes of a speed.
+pub(crate) struct Holder {
+    pub(crate) hub: Hub,
+    /// Returns the speed that the port has after it was told one; none where it refuses.
+    pub(crate) set: fn(u32) -> Option<u32>,
+}
+
+impl Holder {
+    pub(crate) fn new(set: fn(u32) -> Option<u32>) -> Self {
+        let mut hub = Hub::new();
+        hub.join(0);
+        Holder { hub, set }
+    }
+
+    fn hear(&mut self, now: std::time::Duration, heard: &[u8]) -> Vec<u8> {
+        self.hub.receive_port(heard);
+        self.hub.tick(now);
+        self.hub.take_client(0)
+    }
+
+    fn say(&mut self, bytes: &[u8], line: &SerialLine) -> Vec<u8> {
+        self.hub.receive_client(0, bytes);
+        if let Some(baud) = self.hub.take_rate() {
+            match (self.set)(baud) {
+                Some(baud) => line.set_host_rate(baud),
+                None => self.hub.keep_rate(),
+            }
+        }
+        self.hub.take_port()
+    }
+}
 
 /// Host, line and board.
 pub(crate) struct Bench {
@@ -35,6 +67,8 @@ pub(crate) struct Bench {
     pub(crate) station: Station,
     /// When the board restarts by itself, the latest first.
     pub(crate) resets: Vec<Instant>,
+    /// Who holds the port, where somebody does.
+    pub(crate) holder: Option<Holder>,
     server: Option<Pin<Box<dyn Future<Output = ()>>>>,
     boots: u32,
     boot_at: Instant,
@@ -58,6 +92,7 @@ impl Bench {
             boot_at: Instant::from_ticks(0),
             station: Station::default(),
             resets: Vec::new(),
+            holder: None,
         };
         bench.start();
         bench
@@ -109,9 +144,16 @@ impl Bench {
             let now = std::time::Duration::from_micros(clock.now().as_micros());
             heard.clear();
             self.line.host_read(clock.now(), &mut heard);
+            if let Some(holder) = &mut self.holder {
+                heard = holder.hear(now, &heard);
+            }
             let end = self.station.receive(now, &heard, task).or_else(|| self.station.tick(now, task));
             watch(task);
-            self.line.host_write(clock.now(), &self.station.take_bytes());
+            let mut bytes = self.station.take_bytes();
+            if let Some(holder) = &mut self.holder {
+                bytes = holder.say(&bytes, &self.line);
+            }
+            self.line.host_write(clock.now(), &bytes);
             if let Some(end) = end {
                 return end;
             }
@@ -121,8 +163,9 @@ impl Bench {
             }
             let deadline = task.deadline().map(|at| Instant::from_micros(at.as_micros() as u64));
             let boot = self.server.is_none().then_some(self.boot_at);
-            let next =
-                [self.line.next_event(), clock.next_alarm(), deadline, self.resets.last().copied(), boot];
+            let tick = self.holder.as_ref().map(|_| clock.now() + Duration::from_millis(100));
+            let reset = self.resets.last().copied();
+            let next = [self.line.next_event(), clock.next_alarm(), deadline, reset, boot, tick];
             let next = next.into_iter().flatten().min().unwrap_or_else(|| panic!("nothing will ever happen"));
             clock.wait_until(next.max(clock.now() + Duration::from_ticks(1)));
             self.line.advance(clock.now());
@@ -213,13 +256,22 @@ impl RealBoard {
         self.bench.line.advance(clock.now());
     }
 
+    /// The speed of the line's end at the host.
+    pub(crate) fn rate(&self) -> u32 {
+        self.bench.line.host_rate()
+    }
+
     /// As `step`, over a line shared in this process.
     pub(crate) fn step_shared(&mut self, shared: &mut dunlin::line::SharedLine) {
         let clock = self.bench.clock.clone();
         let _entered = clock.enter();
         let mut sent = Vec::new();
         self.bench.line.host_read(clock.now(), &mut sent);
-        self.bench.line.host_write(clock.now(), &shared.exchange(&sent));
+        let bytes = shared.exchange(&sent);
+        if let Some(baud) = shared.take_rate() {
+            self.bench.line.set_host_rate(baud);
+        }
+        self.bench.line.host_write(clock.now(), &bytes);
         self.bench.poll_server();
         clock.block_for(Duration::from_micros(500));
         self.bench.line.advance(clock.now());
@@ -231,6 +283,7 @@ impl RealBoard {
 pub(crate) struct Running {
     pub(crate) target: Target,
     stop: Arc<AtomicBool>,
+    fast: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -239,16 +292,24 @@ impl Running {
     pub(crate) fn start() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = mpsc::channel();
-        let stopped = stop.clone();
+        let fast = Arc::new(AtomicBool::new(false));
+        let (stopped, is_fast) = (stop.clone(), fast.clone());
         let thread = thread::spawn(move || {
             let mut board = RealBoard::start();
             sender.send(board.path()).unwrap();
             while !stopped.load(Ordering::Relaxed) {
                 board.step();
+                let is_other = board.rate() != USUAL_RATE;
+                is_fast.fetch_or(is_other, Ordering::Relaxed);
             }
         });
         let target = Target::Port(receiver.recv().unwrap());
-        Running { target, stop, thread: Some(thread) }
+        Running { target, stop, fast, thread: Some(thread) }
+    }
+
+    /// Returns whether a program has set the port to another than the usual speed since the last call.
+    pub(crate) fn has_been_fast(&self) -> bool {
+        self.fast.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Both ends of the USB line and the line between them, in virtual time: the tool's tasks, a paced and noisy serial line,
 //! the agent's server, and a board that takes as long for a flash operation as a chip does.
 
-use crate::bench::{Bench, package, push};
+use crate::bench::{Bench, Holder, package, push};
 use dunlin::device::{
-    Ask, Failure, HelloTask, InfoTask, Package, Patience, Progress, PullTask, PushOptions, PushTask, Pushed,
+    Ask, FAST_RATE, Failure, HelloTask, InfoTask, Package, Patience, Progress, PullTask, PushOptions,
+    PushTask, Pushed,
 };
 use dunlin_config_format::message::{PullReply, RateRequest};
 use dunlin_twin::world::serial_line::Noise;
@@ -144,10 +145,14 @@ fn push_under(
     let old = package(200, !(seed as u8));
     assert_eq!(push(&mut bench, old.clone()), Ok(Pushed::Confirmed));
     bench.line.set_noise(noise);
+    // Half of the pushes ask for a faster line.
+    let rate = seed.is_multiple_of(2).then_some(FAST_RATE);
+    bench.holder = Some(Holder::new(Some));
     bench.resets = resets.iter().map(|at| bench.clock.now() + Duration::from_millis(*at)).collect();
     bench.resets.sort_unstable_by(|a, b| b.cmp(a));
     let new = package(length, seed as u8);
-    let result = push(&mut bench, new.clone());
+    let options = PushOptions { rate, ..PushOptions::default() };
+    let result = bench.run(&mut PushTask::new(new.clone(), options).unwrap());
     let (stored, _) = bench.chip.stored().unwrap();
     assert!(stored == new.image || stored == old.image, "seed {seed}: a wrong image is stored");
     assert!(stored == new.image || result.is_err(), "seed {seed}: {result:?}, but the old image is stored");

@@ -8,3 +8,4 @@ mod command;
 mod line;
 #[cfg(unix)]
 mod port;
+mod rate;

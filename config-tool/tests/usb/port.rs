@@ -7,8 +7,12 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::bench::{RealBoard, Running};
-use dunlin::device::{Failure, HelloTask, InfoTask, MonitorTask, PushOptions, PushTask, Pushed};
+use dunlin::device::{
+    Ask, FAST_RATE, Failure, HelloTask, InfoTask, MonitorTask, Patience, PushOptions, PushTask, Pushed,
+    RateTask,
+};
 use dunlin::line::{Connection, LineError, SharedLine, Target};
+use dunlin_config_format::message::InfoRequest;
 
 #[test]
 fn a_board_behind_a_port_answers_and_takes_a_push() {
@@ -23,6 +27,24 @@ fn a_board_behind_a_port_answers_and_takes_a_push() {
     drop(connection);
     let mut connection = Connection::open(board.target.clone()).unwrap();
     assert_eq!(connection.run(&mut InfoTask::new().unwrap()).unwrap().len(), 40);
+}
+
+/// As `dunlin push` and `dunlin bridge` do: over a port whose speed is set, and given back at the usual one.
+#[test]
+fn a_port_is_made_faster_and_given_back_as_it_was() {
+    let board = Running::start();
+    for seed in 0..2 {
+        let mut connection = Connection::open(board.target.clone()).unwrap();
+        let options = PushOptions { rate: Some(FAST_RATE), ..PushOptions::default() };
+        let mut push = PushTask::new(crate::bench::package(6000, seed), options).unwrap();
+        assert_eq!(connection.run(&mut push).unwrap(), Pushed::Confirmed);
+        assert!(board.has_been_fast(), "the line never ran at {FAST_RATE}");
+        drop(connection);
+        let mut connection = Connection::open(board.target.clone()).unwrap();
+        let mut once =
+            Ask::new(&InfoRequest {}, Patience { timeout: Patience::MEASURE.timeout, tries: 1 }).unwrap();
+        connection.run(&mut once).unwrap();
+    }
 }
 
 #[test]
@@ -97,6 +119,7 @@ fn a_line_in_this_process_is_shared_under_its_name() {
     let guest = thread::spawn(move || {
         let mut guest = Connection::open(guest_target).unwrap();
         let hello = guest.run(&mut HelloTask::new().unwrap()).unwrap();
+        guest.run(&mut RateTask::new(FAST_RATE).unwrap()).unwrap();
         stopped.store(true, Ordering::Relaxed);
         hello
     });
@@ -105,5 +128,6 @@ fn a_line_in_this_process_is_shared_under_its_name() {
         board.step_shared(&mut shared);
     }
     assert_eq!(guest.join().unwrap().chip_id, 0x00c0_ffee);
+    assert_eq!(board.rate(), FAST_RATE, "the holder's end follows what a guest agrees on");
     assert!(notified.try_recv().is_ok());
 }

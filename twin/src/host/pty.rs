@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use crate::world::serial_line::HostEnd;
+use crate::world::serial_line::{HostEnd, USUAL_RATE};
 
 /// A pseudo-terminal. Its path can be opened as a serial port until it is dropped.
 #[derive(Debug)]
@@ -37,7 +38,11 @@ impl Pty {
         let path = PathBuf::from(OsStr::from_bytes(name.to_bytes()));
         fcntl_setfl(&controller, fcntl_getfl(&controller)? | OFlags::NONBLOCK)?;
         // Opened and closed once, so that the controller tells whether somebody has it open.
-        drop(open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?);
+        let port = open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut settings = tcgetattr(&port)?;
+        settings.set_speed(USUAL_RATE).map_err(io::Error::from)?;
+        tcsetattr(&port, OptionalActions::Now, &settings)?;
+        drop(port);
         Ok(Pty { controller, path })
     }
 
@@ -56,11 +61,14 @@ impl Pty {
         }
     }
 
-    /// Moves what is there in both directions, without waiting.
+    /// Moves what is there in both directions, without waiting. The line's end has the speed that the program set the port to.
     ///
     /// # Errors
     /// Where the system refuses for another reason than that nobody has the port open.
     pub fn exchange(&self, now: Instant, line: &mut HostEnd<'_>) -> io::Result<()> {
+        if let Ok(settings) = tcgetattr(&self.controller) {
+            line.set_rate(settings.output_speed());
+        }
         let mut buffer = [0; 1024];
         loop {
             match rustix::io::read(&self.controller, &mut buffer) {

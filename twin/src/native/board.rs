@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 pub use dunlin_agent::platform::ResetCause;
-use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RETAINED_WORDS, System};
+use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RATES, RETAINED_WORDS, System};
 use embassy_time::{Duration, Instant};
 use rand_core::Rng;
 use rand_pcg::Pcg32;
@@ -137,6 +137,14 @@ impl System for NativeSystem {
     fn condition(&self) -> Condition {
         let overruns = u32::try_from(self.0.line.counts().overruns).unwrap_or(u32::MAX);
         Condition { overruns, ..Condition::default() }
+    }
+
+    fn accepts_rate(&self, baud: u32) -> bool {
+        RATES.contains(&baud)
+    }
+
+    fn set_rate(&mut self, baud: u32) {
+        self.0.line.set_board_rate(baud);
     }
 
     fn stack(&self) -> Option<(u32, u32)> {

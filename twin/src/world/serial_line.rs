@@ -112,6 +112,11 @@ impl SerialLine {
         self.0.borrow_mut().host_rate = baud;
     }
 
+    /// Returns the speed of the host's end.
+    pub fn host_rate(&self) -> u32 {
+        self.0.borrow().host_rate
+    }
+
     /// Sets the speed of the board's end.
     pub fn set_board_rate(&self, baud: u32) {
         self.0.borrow_mut().board_rate = baud;
@@ -203,6 +208,11 @@ impl<'l> HostEnd<'l> {
             None => self.line.host_read(now, bytes),
             Some(heard) => bytes.append(heard),
         }
+    }
+
+    /// Sets the speed of this end, in bits per second.
+    pub fn set_rate(&mut self, baud: u32) {
+        self.line.set_host_rate(baud);
     }
 
     /// Puts bytes on the line.

@@ -1,8 +1,8 @@
 /* Exceptions and interrupts.
  *
  * The vectors lie at fixed offsets from VECBASE (core configuration of the LX106: debug 0x10, NMI 0x20, kernel 0x30, user
- * 0x50, double 0x70). Everything here lies in IRAM and calls nothing in flash except the interrupt handler, because an
- * exception may come while the flash cache is off. Interrupts are held while it is off.
+ * 0x50, double 0x70). Everything here lies in IRAM and calls nothing in flash, because an exception may come while the flash
+ * cache is off. Interrupts are held while it is off.
  */
 
 #include "registers.h"

@@ -48,12 +48,16 @@ impl Default for Flag {
     }
 }
 
+/// Read by interrupts: it lies in RAM, and what wakes in IRAM.
+#[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".data.waker"))]
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| {});
 
 fn clone(flag: *const ()) -> RawWaker {
     RawWaker::new(flag, &VTABLE)
 }
 
+#[inline(never)]
+#[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.wake"))]
 fn wake(flag: *const ()) {
     // SAFETY: `Flag::waker` made this pointer from a reference to a static flag.
     let flag = unsafe { &*flag.cast::<Flag>() };

@@ -38,7 +38,11 @@ pub(crate) fn release() {
 }
 
 /// Serves what is pending and enabled. Called by `vectors.S` with interrupts held; `interrupted_at` is where the program was.
+///
+/// It lies in IRAM with all that it calls: what serves an interrupt never waits for the flash cache. The exception is
+/// [`note_hang`], which comes once in the life of a start.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".iram.text.interrupt")]
 extern "C" fn dunlin_interrupt(pending: u32, interrupted_at: u32) {
     dunlin_clear_interrupts(pending & EDGES);
     if pending & UART != 0 {
@@ -48,8 +52,13 @@ extern "C" fn dunlin_interrupt(pending: u32, interrupted_at: u32) {
         clock::on_interrupt();
     }
     if pending & WATCHDOG != 0 {
-        watchdog::on_interrupt(interrupted_at);
+        note_hang(interrupted_at);
     }
+}
+
+#[inline(never)]
+fn note_hang(interrupted_at: u32) {
+    watchdog::on_interrupt(interrupted_at);
 }
 
 /// The processor's own way to be left alone: it has one core and one level of interrupts.

@@ -82,7 +82,8 @@ static STATE: Mutex<RefCell<State>> = Mutex::new(RefCell::new(State {
     reader: WakerRegistration::new(),
     writer: WakerRegistration::new(),
     counts: LineCounts { overruns: 0, framing: 0, breaks: 0 },
-    character_us: 87,
+    // Set with the divider. Anything but zero here would move the rings from .bss to .data, and into flash.
+    character_us: 0,
 }));
 
 /// Sets the line up at `rate` bits per second and returns its two halves. To be called once, with the PLL running.
@@ -119,10 +120,13 @@ pub fn counts() -> LineCounts {
 }
 
 /// Serves interrupt 5, as far as it is UART0's.
+#[inline(never)]
+#[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.uart_interrupt"))]
 pub fn on_interrupt() {
     let status = INT_ST.read();
     critical_section::with(|token| {
-        let mut state = STATE.borrow_ref_mut(token);
+        // Whoever borrows holds interrupts, so that nobody does now. A panic's way out would lead to flash.
+        let Ok(mut state) = STATE.borrow(token).try_borrow_mut() else { return };
         if status & INT_RECEIVE != 0 {
             state.receive(status);
         }
@@ -134,6 +138,8 @@ pub fn on_interrupt() {
 }
 
 impl State {
+    #[inline(never)]
+    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.uart_receive"))]
     fn receive(&mut self, status: u32) {
         // What has been read is cleared first and the FIFO emptied afterwards: what arrives in between asks again.
         INT_CLR.write(status & INT_RECEIVE);
@@ -148,6 +154,8 @@ impl State {
     }
 
     /// Moves bytes into the send FIFO, and asks for an interrupt while more are left.
+    #[inline(never)]
+    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.uart_send"))]
     fn send(&mut self) {
         while STATUS.read() >> 16 & 0xff < SEND_FIFO_SIZE {
             let Some(byte) = self.to_send.pop() else { break };

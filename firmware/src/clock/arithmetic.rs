@@ -24,6 +24,8 @@ impl Extender {
     }
 
     /// Returns the time at counter value `count`: at most one wrap after the last call.
+    #[inline(never)]
+    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.clock_ticks_at"))]
     pub fn ticks_at(&mut self, count: u32) -> u64 {
         let passed = count.wrapping_sub(self.count) / COUNTS_PER_TICK;
         self.ticks += u64::from(passed);
@@ -85,6 +87,8 @@ impl Alarms {
     }
 
     /// Wakes everyone whose time has come; returns when the next one is due, `u64::MAX` where nobody waits.
+    #[inline(never)]
+    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.clock_wake_due"))]
     pub fn wake_due(&mut self, now: u64) -> u64 {
         for entry in &mut self.waiting {
             if let Some((_, waker)) = entry.take_if(|(at, _)| *at <= now) {
@@ -95,6 +99,8 @@ impl Alarms {
     }
 
     /// Returns when the next one is due, `u64::MAX` where nobody waits.
+    #[inline(never)]
+    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.clock_next"))]
     pub fn next(&self) -> u64 {
         self.waiting.iter().flatten().map(|(at, _)| *at).min().unwrap_or(u64::MAX)
     }

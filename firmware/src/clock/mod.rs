@@ -55,14 +55,21 @@ pub fn count() -> u32 {
 }
 
 /// Serves interrupt 10.
+#[inline(never)]
+#[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.clock_interrupt"))]
 pub fn on_interrupt() {
     critical_section::with(|token| {
         INT_CLEAR.write(0);
-        set_alarm(&mut STATE.borrow_ref_mut(token));
+        // Whoever borrows holds interrupts, so that nobody does now. A panic's way out would lead to flash.
+        if let Ok(mut state) = STATE.borrow(token).try_borrow_mut() {
+            set_alarm(&mut state);
+        }
     });
 }
 
 /// Wakes whoever is due and sets the alarm for the next one.
+#[inline(never)]
+#[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.clock_set_alarm"))]
 fn set_alarm(state: &mut State) {
     loop {
         let now = state.extender.ticks_at(COUNT.read());

@@ -117,6 +117,13 @@ impl Crash {
                 text.str("hang, last at ");
                 address(text, at);
             }
+            Crash::StackOverflow { at } => {
+                text.str("stack overflow");
+                if let Some(at) = at {
+                    text.str(", found at ");
+                    address(text, at);
+                }
+            }
         }
     }
 }

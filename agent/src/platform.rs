@@ -109,6 +109,11 @@ pub enum Crash {
         /// The address that the instruction used, where it used one.
         address: u32,
     },
+    /// The stack was full.
+    StackOverflow {
+        /// Where the processor was when that was found; none where it was found later.
+        at: Option<u32>,
+    },
     /// The program did not feed the watchdog.
     Hang {
         /// Where the processor was when the watchdog first noticed.

@@ -9,6 +9,11 @@
 /* Kept in step with `stack::PAINT`. */
 #define STACK_PAINT             0x5a5aa5a5
 
+/* Bytes at the lower end of the stack that nothing may use; kept in step with `stack::GUARD`. */
+#define STACK_GUARD             512
+/* The cause of a fault that the processor knows nothing of; kept in step with `fault::STACK_OVERFLOW`. */
+#define CAUSE_STACK_OVERFLOW    0x400
+
 /* The PLL behind the chip's internal bus, for a crystal of 26 MHz. */
 #define PLL_BLOCK               103
 #define PLL_HOST                4

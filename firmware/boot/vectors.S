@@ -64,6 +64,9 @@ general_exception:
 #define FRAME_EPC1      52
 
 interrupt:
+        /* What is served here takes less than the guard, so that a stack above it holds it. */
+        movi    a0, dunlin_stack_end + STACK_GUARD
+        bltu    a1, a0, stack_overflow
         addi    a1, a1, -FRAME_SIZE
         s32i    a2, a1, FRAME_A2
         s32i    a3, a1, FRAME_A2 + 4
@@ -218,8 +221,19 @@ loaded:
  *
  * Leaves the place in the memory of the real-time clock and resets the chip. Uses no stack, which may be what broke, and
  * nothing outside of IRAM, because the cache may be off. An exception of exceptions is marked by bit 8 of the cause, a debug
- * exception (a `break`, or a hardware breakpoint that is nobody's) by bit 9.
+ * exception (a `break`, or a hardware breakpoint that is nobody's) by bit 9, a stack that has reached its guard by bit 10.
  */
+stack_overflow:
+        movi    a0, FAULT_RECORD
+        s32i    a1, a0, 24
+        s32i    a2, a0, 28
+        rsr     a2, excsave1
+        s32i    a2, a0, 20
+        rsr     a2, epc1
+        s32i    a2, a0, 8
+        movi    a2, CAUSE_STACK_OVERFLOW
+        j       finish
+
 double_exception:
         movi    a0, FAULT_RECORD
         s32i    a1, a0, 24

@@ -5,7 +5,7 @@ use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RATES, RETAINED_
 use crate::entropy::{Entropy, Quality};
 use crate::flash::Flash;
 use crate::i2c::Masters;
-use crate::rtc::Start;
+use crate::rtc::{End, Start};
 use crate::uart::{self, LineCounts, Reader, Writer};
 use crate::{efuse, idle, rtc, stack, watchdog};
 
@@ -85,6 +85,10 @@ impl System for Chip {
     }
 
     fn feed_watchdog(&mut self) {
+        if stack::has_overflowed() {
+            rtc::note(End::StackOverflow { at: 0 });
+            rtc::reset();
+        }
         watchdog::feed();
     }
 

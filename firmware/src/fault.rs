@@ -10,6 +10,8 @@ use crate::rtc::{self, End};
 const RECORD: Registers<8> = Registers::new(0x6000_1300);
 /// `FAULT_MAGIC` of `boot/registers.h`.
 const MAGIC: u32 = 0x3146_5044;
+/// `CAUSE_STACK_OVERFLOW` of `boot/registers.h`: an interrupt found the stack in its guard.
+const STACK_OVERFLOW: u32 = 0x400;
 
 /// Notes a fault that ended the run before. To be called once, before [`rtc::begin`].
 pub fn collect() {
@@ -18,5 +20,8 @@ pub fn collect() {
     }
     RECORD.at(0).write(0);
     let [cause, at, address] = [1, 2, 3].map(|index| RECORD.at(index).read());
-    rtc::note(End::Exception { cause, at, address });
+    rtc::note(match cause {
+        STACK_OVERFLOW => End::StackOverflow { at },
+        _ => End::Exception { cause, at, address },
+    });
 }

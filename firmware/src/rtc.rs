@@ -49,6 +49,11 @@ pub enum End {
         /// EXCVADDR: the address that it used.
         address: u32,
     },
+    /// The stack has reached its guard; where the processor was when that was found.
+    StackOverflow {
+        /// EPC1; 0 where it was found later.
+        at: u32,
+    },
     /// The first stage of the watchdog was over; where the processor was.
     Hang {
         /// EPC1.
@@ -64,6 +69,7 @@ impl End {
             End::Panic { file, len, line } => [2, file, len, line],
             End::Exception { cause, at, address } => [3, cause, at, address],
             End::Hang { at } => [4, at, 0, 0],
+            End::StackOverflow { at } => [5, at, 0, 0],
         }
     }
 
@@ -73,6 +79,7 @@ impl End {
             [2, file, len, line] => End::Panic { file, len, line },
             [3, cause, at, address] => End::Exception { cause, at, address },
             [4, at, ..] => End::Hang { at },
+            [5, at, ..] => End::StackOverflow { at },
             _ => End::Unknown,
         }
     }
@@ -104,6 +111,9 @@ impl Start {
             }
             (End::Exception { cause, at, address }, ResetCause::Panic) => {
                 Some(Crash::Exception { cause, at, address })
+            }
+            (End::StackOverflow { at }, ResetCause::Panic) => {
+                Some(Crash::StackOverflow { at: (at != 0).then_some(at) })
             }
             (End::Hang { at }, ResetCause::Watchdog) => Some(Crash::Hang { at }),
             _ => None,
@@ -150,9 +160,10 @@ const POWER_ON: u32 = 1;
 fn cause(reason: u32, end: End) -> ResetCause {
     match (reason, end) {
         (POWER_ON, _) => ResetCause::PowerOn,
-        (_, End::Panic { .. } | End::Exception { .. }) => ResetCause::Panic,
+        (_, End::Panic { .. } | End::Exception { .. } | End::StackOverflow { .. }) => ResetCause::Panic,
         (4, _) => ResetCause::Watchdog,
-        (3, _) => ResetCause::Software,
+        // Bit 31 of the control register may come back as either.
+        (3, _) | (2, End::Requested) => ResetCause::Software,
         // External reset, and the wake from a deep sleep that this firmware never begins.
         _ => ResetCause::External,
     }
@@ -217,6 +228,7 @@ mod tests {
             End::Panic { file: 0x3ffe_8123, len: 20, line: 42 },
             End::Exception { cause: 28, at: 0x4021_0000, address: 8 },
             End::Hang { at: 0x4021_1234 },
+            End::StackOverflow { at: 0 },
         ] {
             assert_eq!(End::from_words(end.to_words()), end);
         }
@@ -229,6 +241,9 @@ mod tests {
         assert_eq!(start(ResetCause::Watchdog, hang).crash(), Some(Crash::Hang { at: 0x4021_1234 }));
         assert_eq!(start(ResetCause::External, hang).crash(), None);
         assert_eq!(start(ResetCause::Watchdog, End::Unknown).crash(), None);
+        let overflow = |at| start(ResetCause::Panic, End::StackOverflow { at }).crash();
+        assert_eq!(overflow(0), Some(Crash::StackOverflow { at: None }));
+        assert_eq!(overflow(0x4021_1234), Some(Crash::StackOverflow { at: Some(0x4021_1234) }));
         // Not an address of a name: told as what it is, and never read.
         let panic = End::Panic { file: 0x6000_0000, len: 20, line: 42 };
         let file = "another image's file";
@@ -246,6 +261,8 @@ mod tests {
         assert_eq!(cause(3, panic), ResetCause::Panic);
         assert_eq!(cause(2, End::Unknown), ResetCause::External);
         assert_eq!(cause(3, End::Requested), ResetCause::Software);
+        assert_eq!(cause(2, End::Requested), ResetCause::Software);
+        assert_eq!(cause(2, End::StackOverflow { at: 0 }), ResetCause::Panic);
         assert_eq!(cause(4, End::Hang { at: 1 }), ResetCause::Watchdog);
         // Stage one was noted, the agent fed it, and somebody pressed the button.
         assert_eq!(cause(2, End::Hang { at: 1 }), ResetCause::External);

@@ -25,6 +25,15 @@ const ILLEGAL: [u8; 3] = [0, 0, 0];
 /// `j .`, a jump to itself.
 const LOOP: [u8; 3] = [0x06, 0xff, 0xff];
 
+/// Puts the stack's pointer into its guard (`movi a1, 0x400; slli a1, a1, 20`, three times `addmi a1, a1, -0x8000`,
+/// `addmi a1, a1, 0x100`: 0x3ffe8100), and stays there.
+const DEEP_STACK: [u8; 21] = [
+    0x12, 0xa4, 0x00, 0xc0, 0x11, 0x01, 0x12, 0xd1, 0x80, 0x12, 0xd1, 0x80, 0x12, 0xd1, 0x80, 0x12, 0xd1,
+    0x01, 0x06, 0xff, 0xff,
+];
+/// The lower end of the stack (`link.ld`).
+const STACK_END: u32 = 0x3ffe_8000;
+
 /// Where the window on flash begins.
 const WINDOW: u32 = 0x4020_0000;
 
@@ -98,6 +107,11 @@ fn run(parts: &[&str], code: &[u8], seconds: u64) -> (u32, Seen) {
     flash[..bytes.len()].copy_from_slice(&bytes);
     let place = (at - WINDOW) as usize;
     flash[place..place + code.len()].copy_from_slice(code);
+    (at, watch(flash, seconds, |_, _| {}))
+}
+
+/// Runs a board with this flash until the end of `seconds`; `disturb` may disturb it at every step.
+fn watch(flash: Vec<u8>, seconds: u64, mut disturb: impl FnMut(Instant, &mut Simulation)) -> Seen {
     let clock = Clock::virtual_time();
     let scenario = Scenario::quiet(Environment::constant(284.0));
     let flash = NorFlash::with_contents(flash);
@@ -115,13 +129,14 @@ fn run(parts: &[&str], code: &[u8], seconds: u64) -> (u32, Seen) {
     });
     let end = Instant::from_secs(seconds);
     while clock.now() < end {
+        disturb(clock.now(), &mut simulation);
         simulation.step(&mut broker).unwrap();
         let next = [simulation.next_event(), broker.next_event(), Some(end)].into_iter().flatten().min();
         clock.wait_until(next.unwrap().max(clock.now() + Duration::from_ticks(1)));
         broker.step(clock.now());
     }
     let text = String::from_utf8_lossy(&text.borrow()).into_owned();
-    (at, Seen { text, births: births.take() })
+    Seen { text, births: births.take() }
 }
 
 #[test]
@@ -157,4 +172,33 @@ fn a_panic_is_told_with_file_and_line() {
     assert!(seen.text.contains(&told), "`{told}` is missing in {}", seen.text);
     let told = format!("\"reset\":\"panic\",\"crash\":\"panic at {file}:{line}\"");
     assert!(seen.births.iter().any(|birth| birth.contains(&told)), "`{told}`: {:?}", seen.births);
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn an_interrupt_finds_a_stack_that_has_reached_its_guard() {
+    let (at, seen) = run(&["4text", "11thousandths"], &DEEP_STACK, 75);
+    let told = format!("the run before ended: stack overflow, found at 0x{:08x}", at + 18);
+    assert!(seen.text.contains(&told), "{}", seen.text);
+    let told = "\"reset\":\"panic\",\"crash\":\"stack overflow, found at 0x";
+    assert!(seen.births.iter().any(|birth| birth.contains(told)), "{:?}", seen.births);
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_stack_that_was_too_deep_is_found_when_the_watchdog_is_fed() {
+    let mut flash = flash_with(&tutorial(2_000, QoS::AtMostOnce));
+    let bytes = std::fs::read(image()).unwrap();
+    flash[..bytes.len()].copy_from_slice(&bytes);
+    let mut was_deep = false;
+    let seen = watch(flash, 12, |now, simulation| {
+        if !was_deep && now >= Instant::from_secs(4) {
+            was_deep = true;
+            // The guard's upper end: what was deepest has left a word there.
+            assert!(simulation.chip().unwrap().poke(STACK_END + 508, &[0; 4]));
+        }
+    });
+    assert!(seen.text.contains("the run before ended: stack overflow\r\n"), "{}", seen.text);
+    let told = "\"reset\":\"panic\",\"crash\":\"stack overflow\"";
+    assert!(seen.births.iter().any(|birth| birth.contains(told)), "{:?}", seen.births);
 }

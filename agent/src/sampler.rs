@@ -81,11 +81,24 @@ enum Activity {
     },
 }
 
+/// When the messages of a report are made.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// With each sample.
+    Sample,
+    /// On a schedule.
+    Every {
+        /// The newest value that passed the filters of a report of one reading; not a number while there is none.
+        newest: f32,
+        schedule: Schedule,
+    },
+}
+
 /// The sampler of one configuration. About 6 KiB: 32 sensors, 64 reports, and the memory of the filters.
 #[derive(Debug)]
 pub struct Sampler {
     places: heapless::Vec<Place, SENSORS>,
-    reports: heapless::Vec<Option<Schedule>, REPORTS>,
+    paces: heapless::Vec<Pace, REPORTS>,
     sequence: [u32; REPORTS],
     filters: [u32; FILTER_WORDS],
     /// Samples that failed.
@@ -113,14 +126,15 @@ impl Sampler {
             };
             report.members.iter().filter_map(conversion).max().unwrap_or(0)
         };
-        let report = |report: Report<'_>| {
-            let every_ms = report.every_ms?;
+        let pace = |report: Report<'_>| {
+            let Some(every_ms) = report.every_ms else { return Pace::Sample };
             let first = start + Duration::from_millis(settled(&report).into());
-            Some(Schedule::new(first, Duration::from_millis(every_ms.into())))
+            let schedule = Schedule::new(first, Duration::from_millis(every_ms.into()));
+            Pace::Every { newest: f32::NAN, schedule }
         };
         Sampler {
             places: config.sensors.iter().map(place).collect(),
-            reports: config.reports.iter().map(report).collect(),
+            paces: config.reports.iter().map(pace).collect(),
             sequence: [0; REPORTS],
             filters: [0; FILTER_WORDS],
             faults: 0,
@@ -134,7 +148,11 @@ impl Sampler {
             Activity::Resting => place.schedule.next(),
             Activity::Sampling { wake_at, .. } => wake_at,
         });
-        sensors.chain(self.reports.iter().flatten().map(Schedule::next)).min()
+        let reports = self.paces.iter().filter_map(|pace| match pace {
+            Pace::Sample => None,
+            Pace::Every { schedule, .. } => Some(schedule.next()),
+        });
+        sensors.chain(reports).min()
     }
 
     /// Returns whether every sensor has been sampled once.
@@ -171,10 +189,16 @@ impl Sampler {
             words_before += words;
         }
         for (index, report) in config.reports.iter().enumerate() {
-            let Some(Some(schedule)) = self.reports.get_mut(index) else { continue };
+            let Some(Pace::Every { newest, schedule }) = self.paces.get_mut(index) else { continue };
             if schedule.next() <= now {
                 schedule.take(now);
-                self.send(index, &report, now, sink);
+                let newest = *newest;
+                match report.members.len() {
+                    // A report of one reading sends values; there is no message without one.
+                    1 if newest.is_finite() => self.message(index, now, &[newest], sink),
+                    1 => {}
+                    _ => self.send(index, &report, now, sink),
+                }
             }
         }
     }
@@ -290,13 +314,14 @@ impl Sampler {
         sink(Output::Sample { sensor, raw: &raw, passed: &passed });
         for (report_index, report) in config.reports.iter().enumerate() {
             let is_of_sensor = report.members.iter().any(|member| member.sensor == sensor);
-            if is_of_sensor && report.every_ms.is_none() {
+            if is_of_sensor {
                 self.report(report_index, config, &report, &passed, now, sink);
             }
         }
     }
 
-    /// Makes the message of a report that follows the samples of one sensor.
+    /// Gives a report the values of a sample. One of one reading runs its filters with each; one that follows the samples
+    /// of its sensor makes a message.
     fn report(
         &mut self,
         index: usize,
@@ -309,7 +334,7 @@ impl Sampler {
         let value_of = |reading: u8| passed.get(usize::from(reading)).copied().unwrap_or(f32::NAN);
         if report.members.len() > 1 {
             let any = report.members.iter().any(|member| value_of(member.reading).is_finite());
-            if any {
+            if any && report.every_ms.is_none() {
                 self.send(index, report, now, sink);
             }
             return;
@@ -320,12 +345,14 @@ impl Sampler {
             return;
         }
         let state = self.filters.get_mut(report_words(config, index)).unwrap_or_default();
-        if let Some(value) = filter::step(&report.filters, state, value, now) {
-            self.message(index, now, &[value], sink);
+        let Some(value) = filter::step(&report.filters, state, value, now) else { return };
+        match self.paces.get_mut(index) {
+            Some(Pace::Every { newest, .. }) => *newest = value,
+            _ => self.message(index, now, &[value], sink),
         }
     }
 
-    /// Sends the newest values of a report's members.
+    /// Sends the newest values of the members of a report of several readings.
     fn send(&mut self, index: usize, report: &Report<'_>, now: Instant, sink: &mut impl FnMut(Output<'_>)) {
         let mut values = [f32::NAN; MEMBERS];
         for (value, member) in values.iter_mut().zip(report.members.iter()) {
@@ -334,10 +361,7 @@ impl Sampler {
             *value = newest.copied().unwrap_or(f32::NAN);
         }
         let values = values.get(..report.members.len()).unwrap_or_default();
-        // A report of one reading sends values; there is no message without one.
-        if values.len() > 1 || values.iter().any(|value| value.is_finite()) {
-            self.message(index, now, values, sink);
-        }
+        self.message(index, now, values, sink);
     }
 
     fn message(&mut self, index: usize, at: Instant, values: &[f32], sink: &mut impl FnMut(Output<'_>)) {
@@ -363,11 +387,14 @@ impl Sampler {
         filtered
     }
 
-    /// Clears the filters of reports that have a reading of `sensor`: the first good value goes out.
+    /// Clears the filters of reports that have a reading of `sensor`: the first good value goes out, and no old one.
     fn clear_reports(&mut self, config: &Config<'_>, sensor: u8) {
         for (index, report) in config.reports.iter().enumerate() {
             if report.members.iter().any(|member| member.sensor == sensor) {
                 filter::clear(self.filters.get_mut(report_words(config, index)).unwrap_or_default());
+                if let Some(Pace::Every { newest, .. }) = self.paces.get_mut(index) {
+                    *newest = f32::NAN;
+                }
             }
         }
     }

@@ -242,7 +242,12 @@ pub(crate) const REPORT: TableKeys = TableKeys {
     is_named: true,
     keys: &[
         key("of", Kind::Texts, None, "its readings: \"sensor\", \"sensor.reading\" or \"sensor.*\""),
-        key("every", PERIOD, Some("(with each value)"), "how often it is sent; needed for several readings"),
+        key(
+            "every",
+            PERIOD,
+            Some("(with each value)"),
+            "how often the newest values are sent; needed for several readings",
+        ),
         key(
             "topic",
             Kind::Text(TOPIC_LEN),
@@ -256,7 +261,8 @@ pub(crate) const REPORT: TableKeys = TableKeys {
             "filters",
             Kind::Filters,
             Some("[]"),
-            "filters behind those of the sensor, where it has one reading",
+            "filters behind those of the sensor, where it has one reading; each sample runs through them, and \
+             `every` sends the newest value that passed",
         ),
     ],
 };

@@ -703,10 +703,13 @@ fn topics_used_twice(
     }
 }
 
-/// Warns of reports that filters can silence for ever.
+/// Warns of reports that filters can silence for ever. One with `every` sends the value that passed last again.
 fn silence(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>], spans: &[Range<usize>]) {
     for (report, span) in reports.iter().zip(spans) {
         let [member] = report.members.as_slice() else { continue };
+        if report.every_ms.is_some() {
+            continue;
+        }
         let Some(read) = read.get(usize::from(member.sensor)) else { continue };
         let of_reading = read
             .sensor

@@ -41,18 +41,25 @@ pub fn load(path: &Path) -> Result<Package, PackageError> {
     from_image(image, secrets(folder, sources)?)
 }
 
-/// Reads a file for a board that needs no secrets.
+/// Reads a file for a board that needs no secrets; returns beside the package which of its secrets are missing, and why.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_without_secrets(path: &Path) -> Result<Package, PackageError> {
+pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), PackageError> {
     let shown = path.display();
     let bytes =
         std::fs::read(path).map_err(|error| PackageError(format!("`{shown}` can't be read: {error}")))?;
     if bytes.starts_with(&MAGIC.to_le_bytes()) {
-        return from_image(bytes, Vec::new()).map_err(|error| PackageError(format!("`{shown}`: {error}")));
+        let package = from_image(bytes, Vec::new());
+        return package
+            .map(|package| (package, Vec::new()))
+            .map_err(|error| PackageError(format!("`{shown}`: {error}")));
     }
-    from_text(&shown.to_string(), &text_of(bytes, &shown)?)
+    let (image, sources) = compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let missing = sources.into_iter().filter_map(|(_, source)| secret(folder, source).err());
+    let missing = missing.map(|error| error.to_string()).collect();
+    Ok((from_image(image, Vec::new())?, missing))
 }
 
 /// Compiles a text; secrets are not looked for.
@@ -88,7 +95,11 @@ fn compiled(name: &str, text: &str) -> Result<(Vec<u8>, Secrets), PackageError> 
 
 /// Finds the secrets of a file.
 fn secrets(folder: &Path, sources: Secrets) -> Result<Vec<(String, Vec<u8>)>, PackageError> {
-    let find = |source: SecretSource| match source {
+    sources.into_iter().map(|(name, source)| Ok((name.to_owned(), secret(folder, source)?))).collect()
+}
+
+fn secret(folder: &Path, source: SecretSource) -> Result<Vec<u8>, PackageError> {
+    match source {
         SecretSource::Plain(text) => Ok(text.0.into_bytes()),
         SecretSource::Env(name) => std::env::var(&name)
             .ok()
@@ -105,8 +116,7 @@ fn secrets(folder: &Path, sources: Secrets) -> Result<Vec<(String, Vec<u8>)>, Pa
             }
             Ok(text.as_bytes().to_vec())
         }
-    };
-    sources.into_iter().map(|(name, source)| Ok((name.to_owned(), find(source)?))).collect()
+    }
 }
 
 /// Makes a package of an image and the secrets that it names. Secrets that are left out stay as they are on the board.

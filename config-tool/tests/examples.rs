@@ -92,24 +92,6 @@ fn a_day_has_as_many_samples_as_messages_and_every_message_arrives() {
 }
 
 #[test]
-fn equal_seeds_give_equal_files() {
-    let run = |seed: &str| {
-        let folder =
-            std::env::temp_dir().join(format!("dunlin-seed-{seed}-{:?}", std::thread::current().id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = |name: &str| folder.join(name).display().to_string();
-        let (csv, pcap, flash) = (path("run.csv"), path("run.pcap"), path("chip.flash"));
-        messages("tutorial.toml", &["--seed", seed, "--csv", &csv, "--pcap", &pcap, "--flash", &flash]);
-        let files = [csv, pcap, flash].map(|file| std::fs::read(file).unwrap());
-        std::fs::remove_dir_all(&folder).unwrap();
-        files
-    };
-    let (first, second, other) = (run("1"), run("1"), run("2"));
-    assert!(first == second);
-    assert!(first[0] != other[0] && first[1] != other[1]);
-}
-
-#[test]
 fn no_message_is_longer_than_the_budget_says() {
     for file in ["minimal", "tutorial", "filters", "qos", "two-buses", "failures"] {
         let name = format!("{file}.toml");

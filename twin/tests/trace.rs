@@ -55,13 +55,17 @@ fn every_happening_is_a_line() {
 10.000010,flash,program,0xac000,256
 11.000011,session,,ends,
 "#;
-    assert_eq!(String::from_utf8(trace.take_csv()).unwrap(), expected);
-    assert!(trace.take_csv().is_empty(), "lines are handed out once");
+    assert_eq!(String::from_utf8(trace.take_csv(Instant::MAX)).unwrap(), expected);
+    assert!(trace.take_csv(Instant::MAX).is_empty(), "lines are handed out once");
+    trace.add(Instant::from_secs(21), Happening::Started { cause: "external" });
+    trace.add(Instant::from_secs(20), Happening::Truth { quantity: "illuminance", unit: "lx", value: 1.0 });
+    assert_eq!(trace.take_csv(Instant::from_secs(21)), b"20.000000,truth,illuminance,1,lx\n", "told late");
+    assert_eq!(trace.take_csv(Instant::MAX), b"21.000000,start,,,external\n");
     let counts = trace.counts();
     assert_eq!((counts.readings, counts.failures, counts.messages, counts.payload_bytes), (1, 1, 2, 26));
     assert_eq!(
         (counts.sessions, counts.faults, counts.erases, counts.programs, counts.starts),
-        (1, 1, 1, 1, 1)
+        (1, 1, 1, 1, 2)
     );
 }
 
@@ -156,13 +160,13 @@ fn an_eventful_run_is_drawn_the_same_each_time() {
         ">lx<",
         "time since start (seconds)",
         ">unplugged<",
-        "lux-1: sample failed",
+        "lux-1 gives no readings",
         "test-topic \u{b7} 44 messages",
         "connected to the broker",
     ] {
         assert!(drawing.contains(text), "`{text}` is missing");
     }
-    assert_eq!(drawing.matches("<polyline").count(), 4, "the world, and readings interrupted twice");
+    assert_eq!(drawing.matches("<polyline").count(), 5, "the world, and readings interrupted three times");
 }
 
 #[test]
@@ -210,7 +214,7 @@ proptest! {
         let drawing = plot(&trace, "anything");
         prop_assert!(!drawing.contains("NaN") && !drawing.contains("inf\""), "{}", drawing);
         prop_assert_eq!(drawing.matches("<text").count(), drawing.matches("</text>").count());
-        let csv = String::from_utf8(trace.take_csv()).unwrap();
+        let csv = String::from_utf8(trace.take_csv(Instant::MAX)).unwrap();
         prop_assert!(csv.lines().count() > happenings.len());
     }
 }

@@ -43,13 +43,13 @@ const FAULT_KEYS: &[&str] = &[
     "doubles",
 ];
 
-/// Reads a scenario; `file` reads a file that the scenario names, relative to it.
+/// Reads a scenario; `seed` goes before its own; `file` reads a file that the scenario names, relative to it.
 ///
 /// # Errors
 /// Every problem of the text.
 pub fn parse_scenario(
     source: &Source,
-    seed: u64,
+    seed: Option<u64>,
     file: impl Fn(&str) -> Result<String, String>,
 ) -> Result<Scenario, Vec<Diagnostic>> {
     let mut problems = Problems::default();
@@ -66,7 +66,7 @@ pub fn parse_scenario(
     let root = Table { table: root.get_ref(), span: 0..0, name: "the scenario".to_owned() };
     root.refuse_others(&mut problems, &["seed", "light", "fault"], &[]);
     let in_file = root.integer(&mut problems, "seed", 0..=i64::MAX).and_then(|seed| u64::try_from(seed).ok());
-    let seed = if seed == 0 { in_file.unwrap_or(0) } else { seed };
+    let seed = seed.or(in_file).unwrap_or(0);
     let environment = match table(&mut problems, &root, "light") {
         Some(light) => environment(&mut problems, &light, seed, file),
         None => Environment::room(seed),

@@ -3,6 +3,7 @@
 //! [`Run`] owns the simulated board and moves it on; it knows neither terminal nor files. [`real`] waits on
 //! sockets and the wall clock, [`virtually`] jumps from event to event.
 
+mod ear;
 pub mod real;
 mod record;
 pub mod watched;
@@ -10,19 +11,22 @@ pub mod watched;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use dunlin_config_format::flash_map::SLOTS;
+use dunlin_config_format::flash_map::{Region, SLOTS};
 use dunlin_config_format::image::{Header, Image};
-use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
+use dunlin_twin::devices::nor_flash::{Change, NorFlash, SECTOR_SIZE, Timing};
+use dunlin_twin::native::stored::stored;
 use dunlin_twin::simulation::{Incident, Simulation};
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::network::upstream::ConnectionNumber;
 use dunlin_twin::world::scenario::Scenario;
-use dunlin_twin::world::trace::{Happening, Trace};
+use dunlin_twin::world::trace::{FlashOperation, Happening, Trace};
 use embassy_time::{Duration, Instant};
 
-pub use record::Line;
+use crate::line::SharedLine;
+use ear::Ear;
 use record::reset_name;
+pub use record::{Event, Line};
 
 /// Size of the simulated flash chip.
 pub const FLASH_SIZE: usize = 1 << 20;
@@ -30,44 +34,59 @@ pub const FLASH_SIZE: usize = 1 << 20;
 /// Why a flash file is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeedError {
-    /// It holds another configuration.
+    /// It runs another configuration.
     Other,
+    /// It holds configurations, and none that can be run.
+    NoneRuns,
 }
 
-/// Puts an image into an empty flash, as its first configuration; one that is there already stays.
+/// Puts an image into an empty flash, as its first configuration; the one that the node would run stays.
 ///
 /// # Errors
-/// [`SeedError::Other`] where the flash holds other configurations only.
+/// [`SeedError`] where the flash holds other configurations.
 pub fn seed(flash: &NorFlash, image: &Image<'_>) -> Result<(), SeedError> {
-    let mut contents = flash.contents();
-    let held: Vec<Header> =
-        SLOTS.iter().filter_map(|slot| Header::decode(contents.get(slot.address as usize..)?).ok()).collect();
-    if held.iter().any(|header| header.hash == image.header.hash) {
-        return Ok(());
+    match stored(flash) {
+        Some(stored) if stored.hash == image.header.hash => return Ok(()),
+        Some(_) => return Err(SeedError::Other),
+        None => {}
     }
-    if !held.is_empty() {
-        return Err(SeedError::Other);
+    let contents = flash.contents();
+    let holds_some =
+        |slot: &Region| contents.get(slot.address as usize..).is_some_and(|at| Header::decode(at).is_ok());
+    if SLOTS.iter().any(holds_some) {
+        return Err(SeedError::NoneRuns);
     }
+    let slot = &SLOTS[0];
     let header = Header { generation: 1, ..image.header }.encode();
-    let bytes = header.iter().chain(image.body).chain(image.assets);
-    for (target, byte) in contents.iter_mut().skip(SLOTS[0].address as usize).zip(bytes) {
-        *target = *byte;
-    }
-    flash.set_contents(&contents);
+    flash.poke(slot.address, &vec![0xff; slot.size as usize]);
+    flash.poke(slot.address, &[&header[..], image.body, image.assets].concat());
     Ok(())
 }
 
-/// What happened since the last look, as lines for people, and the record for CSV and plot.
+/// What happened since the last look, for people, and the record for CSV and plot.
 #[derive(Default)]
 pub struct Story {
-    /// Lines that have not been shown.
+    /// What has not been shown, in the order of its times.
     pub lines: Vec<Line>,
     /// The record.
     pub trace: Trace,
-    /// Messages of the node that reached the broker, and bytes of their payloads.
+    /// Messages of the node that reached the broker.
     pub messages: u64,
     /// Messages that the broker sent to subscribers.
     pub deliveries: u64,
+    /// The fault that has cut the power.
+    cut: Option<String>,
+}
+
+/// What a run is wanted for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    /// Lines of CSV.
+    pub csv: bool,
+    /// Readings, health, and the light that the sensors saw: the node is asked to tell them over its serial line.
+    pub readings: bool,
+    /// An emulated chip that boots what is in flash, in place of the agent compiled natively.
+    pub chip: bool,
 }
 
 /// A simulated board.
@@ -78,31 +97,29 @@ pub struct Run {
     pub simulation: Simulation,
     /// What happened.
     pub story: Rc<RefCell<Story>>,
-    /// The fault that has cut the power.
-    cut: Option<String>,
+    wants_readings: bool,
 }
 
 impl Run {
-    /// Returns a board in the world of `scenario`: with an emulated chip that boots what is in flash, or else with the agent
-    /// compiled natively.
-    pub fn new(
-        clock: Clock,
-        scenario: &Scenario,
-        flash: NorFlash,
-        timing: Timing,
-        csv: bool,
-        has_chip: bool,
-    ) -> Self {
+    /// Returns a board in the world of `scenario`.
+    pub fn new(clock: Clock, scenario: &Scenario, flash: NorFlash, timing: Timing, wants: Wants) -> Self {
         let story: Rc<RefCell<Story>> = Rc::default();
-        if csv {
+        if wants.csv {
             story.borrow_mut().trace = Trace::with_csv();
         }
-        let simulation = if has_chip {
+        let told = Rc::clone(&story);
+        flash.watch(move |at, change| {
+            told.borrow_mut().trace.add(at, flash_operation(change));
+            true
+        });
+        let mut simulation = if wants.chip {
             Simulation::with_chip(&clock, scenario, flash, timing)
         } else {
             Simulation::new(&clock, scenario, flash, timing)
         };
-        Run { clock, simulation, story, cut: None }
+        let told = Rc::clone(&story);
+        simulation.observe(move |at, incident| told.borrow_mut().befall(at, incident, wants.readings));
+        Run { clock, simulation, story, wants_readings: wants.readings }
     }
 
     /// Lets `broker` tell the story of what reaches it.
@@ -111,70 +128,94 @@ impl Run {
         broker.observe(move |at, activity| story.borrow_mut().take(at, activity));
     }
 
-    /// Adds to the story what befell the board.
-    pub fn collect(&mut self) {
-        let now = self.clock.now();
-        let mut story = self.story.borrow_mut();
-        for incident in self.simulation.take_incidents() {
-            match incident {
-                Incident::Started(cause) => {
-                    let cause = reset_name(cause);
-                    // Power is back: the scenario tells only when it went.
-                    if let Some(name) = self.cut.take() {
-                        story.trace.add(now, Happening::FaultEnds { name: &name, kind: "power-cut" });
+    /// Listens to what the board says over its serial line, and shares the line with other commands where there is a way to.
+    pub fn listen(&mut self, mut shared: Option<SharedLine>) {
+        let story = Rc::clone(&self.story);
+        let mut ear = Ear::new(self.wants_readings);
+        let client = shared.as_mut().map(SharedLine::join);
+        self.simulation.connect_host(move |now, line| {
+            let mut from_board = Vec::new();
+            line.host_read(now, &mut from_board);
+            let mut story = story.borrow_mut();
+            let to_board = match shared.as_mut().zip(client) {
+                None => ear.hear(now, &from_board, &mut story),
+                Some((shared, client)) => {
+                    let mut to_board = shared.exchange(&from_board);
+                    let asked = ear.hear(now, &shared.take(client), &mut story);
+                    shared.receive(client, &asked);
+                    to_board.extend(shared.exchange(&[]));
+                    if let Some(baud) = shared.take_rate() {
+                        line.set_rate(baud);
                     }
-                    story.trace.add(now, Happening::Started { cause });
-                    story.lines.push(Line::note(now, format!("board started: {cause}")));
+                    to_board
                 }
-                Incident::Stopped(text) => {
-                    story.lines.push(Line::note(now, format!("the chip stands still: {text}")));
-                }
-                Incident::Fault(fault, begins) => {
-                    let (name, kind) = (fault.name.as_str(), fault.kind.name());
-                    if kind == "power-cut" {
-                        self.cut = Some(name.to_owned());
-                    }
-                    let lasts = fault.duration.is_some();
-                    story.trace.add(
-                        now,
-                        if begins {
-                            Happening::FaultBegins { name, kind, lasts }
-                        } else {
-                            Happening::FaultEnds { name, kind }
-                        },
-                    );
-                    let edge = if begins { "begins" } else { "ends" };
-                    story.lines.push(Line::note(now, format!("fault `{name}` ({kind}) {edge}")));
-                }
+            };
+            if !to_board.is_empty() {
+                line.host_write(now, &to_board);
             }
-        }
+        });
     }
 }
 
+fn flash_operation(change: Change<'_>) -> Happening<'static> {
+    let (operation, address, len) = match change {
+        Change::Erased { address } => (FlashOperation::Erase, address, SECTOR_SIZE as u32),
+        Change::Programmed { address, bytes } => (FlashOperation::Program, address, bytes.len() as u32),
+    };
+    Happening::Flash { operation, address, len }
+}
+
 impl Story {
+    /// Adds something that happened now.
+    pub fn push(&mut self, at: Instant, event: Event) {
+        if let Some(happening) = record::happening(&event) {
+            self.trace.add(at, happening);
+        }
+        self.lines.push(Line { at, event });
+    }
+
+    fn befall(&mut self, at: Instant, incident: Incident<'_>, wants_light: bool) {
+        match incident {
+            Incident::Started(cause) => {
+                // Power is back: the scenario tells only when it went.
+                if let Some(name) = self.cut.take() {
+                    self.trace.add(at, Happening::FaultEnds { name: &name, kind: "power-cut" });
+                }
+                self.push(at, Event::Started(reset_name(cause)));
+            }
+            Incident::Stopped(text) => self.push(at, Event::Note(format!("the chip stands still: {text}"))),
+            Incident::Fault(fault, begins) => {
+                let (name, kind) = (fault.name.clone(), fault.kind.name());
+                if kind == "power-cut" {
+                    self.cut = Some(name.clone());
+                }
+                self.push(at, Event::Fault { name, kind, begins, lasts: fault.duration.is_some() });
+            }
+            Incident::Light(value) if wants_light => {
+                self.trace.add(at, Happening::Truth { quantity: "illuminance", unit: "lx", value });
+            }
+            Incident::Light(_) => {}
+        }
+    }
+
     fn take(&mut self, at: Instant, activity: &Activity<'_>) {
         match activity {
             Activity::Connected { client, .. } if *client != SUBSCRIBER => {
-                self.trace.add(at, Happening::Session { begins: true });
-                self.lines.push(Line::note(at, format!("`{client}` connected to the broker")));
+                self.push(at, Event::Connected { client: (*client).to_owned() });
             }
             Activity::Disconnected { client, reason } => {
-                self.trace.add(at, Happening::Session { begins: false });
-                self.lines.push(Line::note(at, format!("`{client}` disconnected: {reason:?}")));
+                let (client, reason) = ((*client).to_owned(), format!("{reason:?}"));
+                self.push(at, Event::Disconnected { client, reason });
             }
             Activity::Published { client: Some(_), topic, payload, qos, retain } => {
                 self.messages += 1;
-                let qos = qos.number();
-                self.trace.add(at, Happening::Message { topic, payload, qos, retained: *retain });
-                record::readings(&mut self.trace, at, topic, payload);
-                self.lines.push(Line::message(at, topic, payload));
+                let (topic, payload, qos) = ((*topic).to_owned(), payload.to_vec(), qos.number());
+                self.push(at, Event::Message { topic, payload, qos, retained: *retain });
             }
             Activity::Delivered { topic, .. } if !topic.contains("/request/") => self.deliveries += 1,
-            Activity::Refused { reason, .. } => {
-                self.lines.push(Line::note(at, format!("the broker refused the session: 0x{reason:02x}")));
-            }
+            Activity::Refused { reason, .. } => self.push(at, Event::SessionRefused(*reason)),
             Activity::PublishRefused { topic, .. } => {
-                self.lines.push(Line::note(at, format!("the broker refused a message to `{topic}`")));
+                self.push(at, Event::MessageRefused((*topic).to_owned()));
             }
             _ => {}
         }
@@ -199,12 +240,12 @@ fn subscribe(broker: &mut Broker, now: Instant) -> ConnectionNumber {
 /// Runs on the virtual clock for `duration`, with the world's broker.
 ///
 /// # Errors
-/// What a person should know where the node does not come to rest.
+/// What a person should know where the node does not come to rest, or what `show` says.
 pub fn virtually(
     run: &mut Run,
     broker: &mut Broker,
     duration: Duration,
-    mut show: impl FnMut(&mut Story),
+    mut show: impl FnMut(&mut Run) -> Result<(), String>,
 ) -> Result<(), String> {
     let end = run.clock.now() + duration;
     let subscriber = subscribe(broker, run.clock.now());
@@ -212,8 +253,7 @@ pub fn virtually(
         run.simulation.step(broker).map_err(|error| error.to_string())?;
         let len = broker.output(subscriber).len();
         broker.consume_output(subscriber, len);
-        run.collect();
-        show(&mut run.story.borrow_mut());
+        show(run)?;
         let next = [run.simulation.next_event(), broker.next_event()].into_iter().flatten().min();
         let Some(at) = next.filter(|&at| at < end) else { break };
         run.clock.wait_until(at);

@@ -1,6 +1,5 @@
 //! A simulated board in real time: ordinary MQTT clients and the tool's other commands talk to it.
 
-use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -14,12 +13,12 @@ use dunlin_twin::world::broker::Broker;
 use dunlin_twin::world::network::upstream::Upstream;
 use embassy_time::{Duration, Instant};
 
+use super::Run;
 use super::watched::Watched;
-use super::{Run, Story};
 use crate::line::{SharedLine, Target};
 
 /// The usual port of MQTT.
-const MQTT_PORT: u16 = 1883;
+pub const MQTT_PORT: u16 = 1883;
 /// The longest wait, so that a signal is noticed.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
@@ -49,10 +48,8 @@ impl BrokerEnd {
     /// # Errors
     /// Where the system has no descriptors left.
     pub fn users(run: &Run, address: SocketAddr) -> io::Result<Self> {
-        let mut eye = Broker::new();
-        run.observe(&mut eye);
         let streams = HostStreams::new(Box::new(move |_| Some(address)))?;
-        Ok(BrokerEnd::Users(Box::new(Watched::new(streams, eye))))
+        Ok(BrokerEnd::Users(Box::new(Watched::new(streams, Rc::clone(&run.story)))))
     }
 
     /// Returns where clients reach the broker.
@@ -104,49 +101,32 @@ impl BrokerEnd {
 /// # Errors
 /// Another simulation is running, or what the system refuses.
 pub fn share_line(run: &mut Run) -> io::Result<UnixStream> {
-    let (mut bell, rings) = UnixStream::pair()?;
+    let (bell, rings) = UnixStream::pair()?;
     bell.set_nonblocking(true)?;
     rings.set_nonblocking(true)?;
-    let notify = bell.try_clone()?;
     let shared = SharedLine::start(&Target::Simulation, move || {
-        let mut notify = &notify;
         // A full pipe rings already.
-        let _ = notify.write(&[0]);
+        let _ = (&bell).write(&[0]);
     })?;
-    let _ = bell.flush();
-    let shared = Rc::new(RefCell::new(shared));
-    run.simulation.connect_host(move |now, line| {
-        let _ = &bell;
-        let mut from_board = Vec::new();
-        line.host_read(now, &mut from_board);
-        let mut shared = shared.borrow_mut();
-        let to_board = shared.exchange(&from_board);
-        if let Some(baud) = shared.take_rate() {
-            line.set_rate(baud);
-        }
-        if !to_board.is_empty() {
-            line.host_write(now, &to_board);
-        }
-    });
+    run.listen(Some(shared));
     Ok(rings)
 }
 
 /// Runs until `end`, or until `is_over`.
 ///
 /// # Errors
-/// What a person should know where the node does not come to rest or the system refuses to wait.
+/// What a person should know where the node does not come to rest or the system refuses to wait, or what `show` says.
 pub fn until(
     run: &mut Run,
     broker: &mut BrokerEnd,
     rings: Option<&UnixStream>,
     end: Option<Instant>,
     is_over: impl Fn() -> bool,
-    mut show: impl FnMut(&mut Story),
+    mut show: impl FnMut(&mut Run) -> Result<(), String>,
 ) -> Result<(), String> {
     while !is_over() && end.is_none_or(|end| run.clock.now() < end) {
         broker.step(run)?;
-        run.collect();
-        show(&mut run.story.borrow_mut());
+        show(run)?;
         let now = run.clock.now();
         let next = [run.simulation.next_event(), broker.next_event(), end].into_iter().flatten().min();
         let timeout = next.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now)).min(LONGEST_WAIT);

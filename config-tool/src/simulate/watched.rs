@@ -1,25 +1,30 @@
-//! The host's sockets, and an eye on what the node sends through them.
+//! The host's sockets, and a witness of what passes through them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
+use std::rc::Rc;
 
 use dunlin_twin::host::streams::HostStreams;
 use dunlin_twin::host::wait::WaitSet;
-use dunlin_twin::world::broker::Broker;
+use dunlin_twin::world::broker::Witness;
 use dunlin_twin::world::network::upstream::{ConnectionNumber, ConnectionState, Resolution, Upstream};
 use embassy_time::Instant;
 
-/// Streams to a real broker. What the node writes is shown to a broker of our own as well, which answers nobody but tells
-/// what it would have taken.
+use super::Story;
+
+/// Streams to a real broker, which tell the story of what the node asks and the broker answers.
 pub struct Watched {
     streams: HostStreams,
-    eye: Broker,
-    seen: BTreeMap<ConnectionNumber, ConnectionNumber>,
+    witnesses: BTreeMap<ConnectionNumber, Witness>,
+    story: Rc<RefCell<Story>>,
+    /// The latest time seen: reading comes without one.
+    now: Instant,
 }
 
 impl Watched {
-    pub(super) fn new(streams: HostStreams, eye: Broker) -> Self {
-        Watched { streams, eye, seen: BTreeMap::new() }
+    pub(super) fn new(streams: HostStreams, story: Rc<RefCell<Story>>) -> Self {
+        Watched { streams, witnesses: BTreeMap::new(), story, now: Instant::MIN }
     }
 
     pub(super) fn register<'a>(&'a self, set: &mut WaitSet<'a>) {
@@ -30,9 +35,7 @@ impl Watched {
 impl Upstream for Watched {
     fn connect(&mut self, now: Instant, destination: SocketAddrV4) -> Option<ConnectionNumber> {
         let connection = self.streams.connect(now, destination)?;
-        if let Some(eye) = self.eye.open(now) {
-            self.seen.insert(connection, eye);
-        }
+        self.witnesses.insert(connection, Witness::new());
         Some(connection)
     }
 
@@ -42,10 +45,9 @@ impl Upstream for Watched {
 
     fn write(&mut self, now: Instant, connection: ConnectionNumber, bytes: &[u8]) -> usize {
         let taken = self.streams.write(now, connection, bytes);
-        if let Some(&eye) = self.seen.get(&connection) {
-            self.eye.receive(now, eye, bytes.get(..taken).unwrap_or_default());
-            let len = self.eye.output(eye).len();
-            self.eye.consume_output(eye, len);
+        if let Some(witness) = self.witnesses.get_mut(&connection) {
+            let sent = bytes.get(..taken).unwrap_or_default();
+            witness.sent(now, sent, &mut |activity| self.story.borrow_mut().take(now, activity));
         }
         taken
     }
@@ -56,7 +58,15 @@ impl Upstream for Watched {
         room: usize,
         take: &mut dyn FnMut(&[u8]) -> usize,
     ) -> usize {
-        self.streams.read(connection, room, take)
+        let Watched { streams, witnesses, story, now } = self;
+        streams.read(connection, room, &mut |bytes| {
+            let taken = take(bytes);
+            if let Some(witness) = witnesses.get_mut(&connection) {
+                let received = bytes.get(..taken).unwrap_or_default();
+                witness.received(received, &mut |activity| story.borrow_mut().take(*now, activity));
+            }
+            taken
+        })
     }
 
     fn finish(&mut self, now: Instant, connection: ConnectionNumber) {
@@ -64,8 +74,8 @@ impl Upstream for Watched {
     }
 
     fn drop_connection(&mut self, now: Instant, connection: ConnectionNumber, reset: bool) {
-        if let Some(eye) = self.seen.remove(&connection) {
-            self.eye.close(now, eye);
+        if let Some(mut witness) = self.witnesses.remove(&connection) {
+            witness.closed(&mut |activity| self.story.borrow_mut().take(now, activity));
         }
         self.streams.drop_connection(now, connection, reset);
     }
@@ -75,6 +85,7 @@ impl Upstream for Watched {
     }
 
     fn step(&mut self, now: Instant) {
+        self.now = now;
         self.streams.step(now);
     }
 

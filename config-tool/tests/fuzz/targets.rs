@@ -76,7 +76,7 @@ fn scenarios() -> Vec<Vec<u8>> {
 }
 
 fn scenario(input: &[u8]) {
-    let _ = parse_scenario(&source(input), 1, |_| Ok("time,illuminance\n0,1\n".to_owned()));
+    let _ = parse_scenario(&source(input), Some(1), |_| Ok("time,illuminance\n0,1\n".to_owned()));
 }
 
 fn images() -> Vec<Vec<u8>> {

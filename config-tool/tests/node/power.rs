@@ -12,6 +12,8 @@ use std::thread;
 use dunlin::device::{Hello, HelloTask, Package, Progress, PullTask, PushOptions, PushTask, Pushed};
 use dunlin_config_format::message::state;
 use dunlin_twin::devices::nor_flash::{Change, Cut, SECTOR_SIZE, Tear, WORD_SIZE};
+use dunlin_twin::world::scenario::{Fault, FaultKind};
+use embassy_time::{Duration, Instant};
 
 use crate::world::{Wish, World, package};
 
@@ -97,6 +99,7 @@ fn record(world: &mut World, number: u32) -> Done {
             Change::Programmed { address, bytes } => (address, bytes.to_vec()),
         };
         log.borrow_mut().push(Operation { address, after });
+        true
     });
     let mut task = PushTask::new(update(number), PushOptions::default()).unwrap();
     let mut before_acknowledged = None;
@@ -111,7 +114,7 @@ fn record(world: &mut World, number: u32) -> Done {
     assert_eq!(pushed, Some(Ok(Pushed::Confirmed)), "update {number}");
     // Flags that follow the verdict belong to the update too.
     world.run_s(1);
-    flash.watch(|_, _| ());
+    flash.watch(|_, _| true);
     assert_eq!(flash.counts().misuses, 0, "update {number}");
     let (operations, before_acknowledged) = (operations.take(), before_acknowledged.unwrap());
     assert!(before_acknowledged < operations.len(), "the flag of the confirmation follows");
@@ -253,4 +256,38 @@ fn an_update_goes_on_after_a_power_cut() {
     }
     println!("{cuts} of {LIVE_UPDATES} updates were cut");
     assert!(cuts * 10 >= LIVE_UPDATES * 7, "{cuts} of {LIVE_UPDATES} cuts happened");
+}
+
+#[test]
+fn a_scenario_cuts_the_power_inside_the_operation_that_it_names() {
+    let update = |world: &mut World| {
+        assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+        world.run_until(Instant::from_secs(20));
+        let before = world.simulation.hardware().flash.counts();
+        let mut task =
+            PushTask::new(package(Wish { period_ms: 3000, ..Wish::default() }), PushOptions::default())
+                .unwrap();
+        let is_whole = world.run_watching(&mut task, |_| true).unwrap() == Ok(Pushed::Confirmed);
+        let after = world.simulation.hardware().flash.counts();
+        (after.erases - before.erases, after.programs - before.programs, is_whole)
+    };
+    // Two erases, two programmings for body and header, one for the confirmation.
+    let (erases, programs, is_whole) = update(&mut World::new());
+    assert!(erases == 2 && programs >= 3 && is_whole, "{erases} erases, {programs} programmings");
+    for operation in 1..=4 {
+        let cut = Fault {
+            name: "torn-write".to_owned(),
+            at: Instant::from_secs(15),
+            duration: Some(Duration::from_secs(600)),
+            kind: FaultKind::PowerCut { operation: Some(operation) },
+        };
+        let mut world = World::with_faults(vec![cut]);
+        // The board is off for ten minutes: the push ends without an answer, at the operation that was cut.
+        let (erases, programs, is_whole) = update(&mut world);
+        assert_eq!(
+            (erases, programs, is_whole),
+            (operation.min(2).into(), operation.saturating_sub(2).into(), false)
+        );
+        assert!(!world.simulation.hardware().flash.is_powered());
+    }
 }

@@ -112,6 +112,13 @@ pub struct Counts {
     pub misuses: u64,
 }
 
+impl Counts {
+    /// Returns how many sectors were erased and programmings done.
+    pub fn operations(&self) -> u64 {
+        self.erases + self.programs
+    }
+}
+
 /// An operation that changed the chip, for whoever watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'c> {
@@ -139,20 +146,22 @@ pub struct Dip {
     pub is_hidden: bool,
 }
 
-type Watcher = Box<dyn FnMut(Instant, Change<'_>)>;
+type Watcher = Box<dyn FnMut(Instant, Change<'_>) -> bool>;
 
 struct Chip {
     bytes: Vec<u8>,
     timing: Timing,
     clock: Option<Clock>,
     cut: Option<Cut>,
+    /// A cut within the operation of this number, counted from 1.
+    cut_within: Option<(u64, Tear, u64)>,
     dip: Option<Dip>,
     /// Bytes that read as erased once more.
     hidden: HashSet<usize>,
     powered: bool,
     counts: Counts,
     sector_erases: Vec<u32>,
-    watcher: Option<Watcher>,
+    watchers: Vec<Watcher>,
 }
 
 /// A handle to a flash chip. Clones share the chip, which keeps its contents while boards come and go.
@@ -206,12 +215,13 @@ impl NorFlash {
                 timing: Timing::default(),
                 clock: None,
                 cut: None,
+                cut_within: None,
                 dip: None,
                 hidden: HashSet::new(),
                 powered: true,
                 counts: Counts::default(),
                 sector_erases: vec![0; sectors],
-                watcher: None,
+                watchers: Vec::new(),
             })),
         }
     }
@@ -223,9 +233,10 @@ impl NorFlash {
         chip.timing = timing;
     }
 
-    /// Tells `watcher` of every change, in order. The watcher must not use the chip.
-    pub fn watch(&self, watcher: impl FnMut(Instant, Change<'_>) + 'static) {
-        self.chip.borrow_mut().watcher = Some(Box::new(watcher));
+    /// Tells `watcher` of every change from now on, in order, after those who watch already. The watcher must not use the
+    /// chip; where it returns `false` the chip loses power at once, before the operation is reported as done.
+    pub fn watch(&self, watcher: impl FnMut(Instant, Change<'_>) -> bool + 'static) {
+        self.chip.borrow_mut().watchers.push(Box::new(watcher));
     }
 
     /// Plans a power cut.
@@ -235,9 +246,19 @@ impl NorFlash {
         chip.cut = Some(Cut { after_words: words + cut.after_words, ..cut });
     }
 
+    /// Plans a power cut within an operation (the erasing of a sector, or a programming), the `operation`-th from now on,
+    /// counted from 1; `seed` decides at which of its words, and the random bits. It stays planned when power goes off and on
+    /// before.
+    pub fn plan_cut_within(&self, operation: u32, tear: Tear, seed: u64) {
+        let mut chip = self.chip.borrow_mut();
+        let done = chip.counts.operations();
+        chip.cut_within = Some((done + u64::from(operation), tear, seed));
+    }
+
     /// Returns whether a cut is planned that has not happened, or after which power is not back.
     pub fn is_cut_planned(&self) -> bool {
-        self.chip.borrow().cut.is_some()
+        let chip = self.chip.borrow();
+        chip.cut.is_some() || chip.cut_within.is_some()
     }
 
     /// Plans a dip of the supply.
@@ -314,6 +335,11 @@ impl Chip {
     fn change(&mut self, address: usize, after: &[u8]) -> Result<bool, FlashError> {
         let words = (after.len() / WORD_SIZE) as u64;
         let end = self.counts.words + words;
+        let operations = self.counts.operations();
+        if let Some((_, tear, seed)) = self.cut_within.take_if(|(operation, ..)| *operation <= operations) {
+            let word = u64::from(Pcg32::seed_from_u64(seed).next_u32()) % words.max(1);
+            self.cut = Some(Cut { after_words: self.counts.words + word, tear, seed });
+        }
         let cut = self.cut.filter(|cut| cut.after_words < end);
         let dip = self.dip.take_if(|dip| dip.cut.after_words < end);
         let start = self.counts.words;
@@ -338,21 +364,18 @@ impl Chip {
         if self.powered { Ok(false) } else { Err(FlashError::NoPower) }
     }
 
-    /// Tells the watcher what the chip holds now in the bytes that an operation touched, torn or not.
-    fn tell(&mut self, address: usize, len: usize, erased: bool) {
+    /// Tells the watchers what the chip holds now in the bytes that an operation touched, torn or not; returns whether all of
+    /// them go on.
+    fn tell(&mut self, address: usize, len: usize, erased: bool) -> Result<(), FlashError> {
         let now = self.clock.as_ref().map_or(Instant::from_ticks(0), Clock::now);
         let bytes = self.bytes.get(address..address + len).unwrap_or_default();
-        if let Some(watcher) = &mut self.watcher {
-            let at = address as u32;
-            watcher(
-                now,
-                if erased {
-                    Change::Erased { address: at }
-                } else {
-                    Change::Programmed { address: at, bytes }
-                },
-            );
+        let at = address as u32;
+        let change =
+            if erased { Change::Erased { address: at } } else { Change::Programmed { address: at, bytes } };
+        for watcher in &mut self.watchers {
+            self.powered &= watcher(now, change);
         }
+        if self.powered { Ok(()) } else { Err(FlashError::NoPower) }
     }
 }
 
@@ -411,7 +434,7 @@ impl NorFlashTrait for NorFlash {
                 *count += 1;
             }
             let result = chip.change(address, &[0xff; SECTOR_SIZE]);
-            chip.tell(address, SECTOR_SIZE, result == Ok(true));
+            chip.tell(address, SECTOR_SIZE, result == Ok(true))?;
             result?;
         }
         Ok(())
@@ -442,7 +465,7 @@ impl NorFlashTrait for NorFlash {
         let after: Vec<u8> = before.iter().zip(bytes).map(|(before, byte)| before & byte).collect();
         chip.counts.misuses += twice as u64;
         let result = chip.change(address, &after);
-        chip.tell(address, bytes.len(), false);
+        chip.tell(address, bytes.len(), false)?;
         result.map(|_| ())
     }
 }

@@ -3,3 +3,4 @@
 pub mod board;
 pub mod executor;
 pub(crate) mod pair;
+pub mod stored;

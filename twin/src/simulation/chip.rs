@@ -34,7 +34,7 @@ const USUAL_PINS: (u8, u8) = (4, 5);
 pub(super) struct ChipNode {
     chip: Chip,
     origin: Instant,
-    tether: Tether,
+    pub(super) tether: Tether,
     frames: Receiver,
     /// What the line to the host does to packets.
     pub(super) link: LinkSettings,

@@ -9,7 +9,9 @@ mod broker_fault;
 mod chip;
 mod native;
 
+use std::cell::RefCell;
 use std::net::SocketAddrV4;
+use std::rc::Rc;
 
 use dunlin_agent::platform::ResetCause;
 use embassy_time::{Duration, Instant};
@@ -18,11 +20,12 @@ use rand_pcg::Pcg32;
 
 use crate::chip::Chip;
 use crate::devices::i2c::Wiring;
-use crate::devices::nor_flash::{Cut, NorFlash, Tear, Timing};
+use crate::devices::nor_flash::{NorFlash, Tear, Timing};
 use crate::devices::tsl2591::{Part, Tsl2591};
 use crate::native::board::Hardware;
 use crate::native::executor::Spinning;
 use crate::world::clock::Clock;
+use crate::world::environment::irradiance;
 use crate::world::network::lan::Lan;
 use crate::world::network::link::LinkSettings;
 use crate::world::network::upstream::Upstream;
@@ -41,26 +44,32 @@ const IDLE_ROUNDS: u32 = 16;
 const ROUND_TIME: Duration = Duration::from_micros(100);
 
 /// Something that a simulation did and its owner may want to tell.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Incident {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Incident<'i> {
     /// A fault began (`true`) or ended.
-    Fault(Fault, bool),
+    Fault(&'i Fault, bool),
     /// The board started.
     Started(ResetCause),
     /// The chip stands still: what a person should know.
-    Stopped(String),
+    Stopped(&'i str),
+    /// A sensor took in the world's light, of so many lux. Its time is that of the light, before the sensor was read.
+    Light(f64),
 }
+
+/// What is told of incidents. It must not use the simulation.
+type Observer = Box<dyn FnMut(Instant, Incident<'_>)>;
 
 /// A board in a world.
 pub struct Simulation {
     hardware: Hardware,
     node: Node,
     faults: Schedule,
+    seed: u64,
     /// When the board starts; none while it runs.
     starts_at: Option<(Instant, ResetCause)>,
     /// How long power is off after a cut inside a flash operation.
     off_time: Duration,
-    incidents: Vec<Incident>,
+    observer: Rc<RefCell<Option<Observer>>>,
     broker: BrokerFault,
     /// Where the broker is; none for everywhere.
     broker_address: Option<SocketAddrV4>,
@@ -102,10 +111,16 @@ impl Simulation {
     ) -> Self {
         let environment = scenario.environment.clone();
         let started = clock.now();
+        let observer: Rc<RefCell<Option<Observer>>> = Rc::default();
+        let light_observer = Rc::clone(&observer);
         let wiring = Wiring::furnished(move |bus| {
-            let environment = environment.clone();
-            let sensor = Tsl2591::new(Part::default(), move |at| environment.irradiance(at));
-            bus.attach(Box::new(sensor), started);
+            let (environment, observer) = (environment.clone(), Rc::clone(&light_observer));
+            let light = move |at| {
+                let illuminance_lx = environment.illuminance_lx(at);
+                tell(&observer, at, Incident::Light(illuminance_lx));
+                irradiance(illuminance_lx, environment.infrared_share)
+            };
+            bus.attach(Box::new(Tsl2591::new(Part::default(), light)), started);
         });
         let random = Pcg32::seed_from_u64(scenario.seed);
         let chip_id = 0x00d0_0000 | (scenario.seed as u32 & 0xffff);
@@ -115,9 +130,10 @@ impl Simulation {
             node: node(&hardware, random),
             hardware,
             faults: Schedule::new(scenario),
+            seed: scenario.seed,
             starts_at: Some((started, ResetCause::PowerOn)),
             off_time: Duration::from_ticks(0),
-            incidents: Vec::new(),
+            observer,
             broker: BrokerFault::default(),
             broker_address: None,
             host: Box::new(|now, line| line.host_read(now, &mut Vec::new())),
@@ -164,7 +180,23 @@ impl Simulation {
         }
     }
 
-    /// Returns a native board's network, for its packet capture; none where the network goes over the chip's serial line.
+    /// Starts a capture of the node's packets, or starts it anew.
+    pub fn start_capture(&mut self) {
+        match &mut self.node {
+            Node::Native(node) => node.lan.link().start_capture(),
+            Node::Chip(node) => node.tether.start_capture(),
+        }
+    }
+
+    /// Returns what was captured since the last call, in pcap format.
+    pub fn take_capture(&mut self) -> Vec<u8> {
+        match &mut self.node {
+            Node::Native(node) => node.lan.link().take_capture(),
+            Node::Chip(node) => node.tether.take_capture(),
+        }
+    }
+
+    /// Returns a native board's network; none where the network goes over the chip's serial line.
     pub fn lan(&self) -> Option<&Lan> {
         match &self.node {
             Node::Native(node) => Some(&node.lan),
@@ -180,9 +212,13 @@ impl Simulation {
         }
     }
 
-    /// Returns what has happened since the last call.
-    pub fn take_incidents(&mut self) -> Vec<Incident> {
-        std::mem::take(&mut self.incidents)
+    /// Lets `observer` see what happens from now on, when it happens.
+    pub fn observe(&mut self, observer: impl FnMut(Instant, Incident<'_>) + 'static) {
+        *self.observer.borrow_mut() = Some(Box::new(observer));
+    }
+
+    fn tell(&self, incident: Incident<'_>) {
+        tell(&self.observer, self.hardware.clock.now(), incident);
     }
 
     /// Lets everything run until nothing moves any more.
@@ -251,8 +287,8 @@ impl Simulation {
             Outcome::Running => {}
             Outcome::PowerLost => self.cut_power(self.off_time),
             // The chip starts by itself.
-            Outcome::Reset(cause) => self.incidents.push(Incident::Started(cause)),
-            Outcome::Stopped(text) => self.incidents.push(Incident::Stopped(text)),
+            Outcome::Reset(cause) => self.tell(Incident::Started(cause)),
+            Outcome::Stopped(text) => self.tell(Incident::Stopped(&text)),
         }
         Ok(())
     }
@@ -309,7 +345,7 @@ impl Simulation {
         self.starts_at = None;
         self.hardware.reset(cause);
         self.hardware.flash.set_power(true);
-        self.incidents.push(Incident::Started(cause));
+        self.tell(Incident::Started(cause));
         let outcome = match &mut self.node {
             Node::Native(node) => {
                 node.start(&self.hardware, now);
@@ -318,7 +354,7 @@ impl Simulation {
             Node::Chip(node) => node.start(now, cause),
         };
         if let Outcome::Stopped(text) = outcome {
-            self.incidents.push(Incident::Stopped(text));
+            self.tell(Incident::Stopped(&text));
         }
     }
 
@@ -340,21 +376,24 @@ impl Simulation {
                 }
                 (FaultKind::PowerCut { operation: Some(operation) }, true) => {
                     self.off_time = fault.duration.unwrap_or(RESET_TIME);
-                    // Somewhere inside the operation: its words are counted, and 16 is inside the shortest long one.
-                    let after_words = u64::from(operation.saturating_sub(1)) * 1024 + 16;
-                    let seed = u64::from(operation);
-                    self.hardware.flash.plan_cut(Cut { after_words, tear: Tear::RandomWord, seed });
+                    let seed = self.damage_seed(now);
+                    self.hardware.flash.plan_cut_within(operation, Tear::RandomWord, seed);
                 }
                 (FaultKind::Reset, true) => self.reset(ResetCause::External),
                 (FaultKind::SerialNoise { flip_ppm, drop_ppm, double_ppm }, true) => {
-                    let noise = Noise::new(u64::from(now.as_millis() as u32), flip_ppm, drop_ppm, double_ppm);
+                    let noise = Noise::new(self.damage_seed(now), flip_ppm, drop_ppm, double_ppm);
                     self.hardware.line.set_noise(noise);
                 }
                 (FaultKind::SerialNoise { .. }, false) => self.hardware.line.set_noise(Noise::none()),
                 _ => {}
             }
-            self.incidents.push(Incident::Fault(fault, begins));
+            self.tell(Incident::Fault(&fault, begins));
         }
+    }
+
+    /// Returns what decides the damage of a fault that begins now: different for every seed of a scenario and every moment.
+    fn damage_seed(&self, now: Instant) -> u64 {
+        self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ now.as_micros()
     }
 
     /// Sets link and broker to what the faults that are active make of them together.
@@ -373,5 +412,11 @@ impl Simulation {
             away: self.faults.has(FaultKind::BrokerAway),
             mute: self.faults.has(FaultKind::BrokerMute),
         };
+    }
+}
+
+fn tell(observer: &RefCell<Option<Observer>>, at: Instant, incident: Incident<'_>) {
+    if let Some(observer) = &mut *observer.borrow_mut() {
+        observer(at, incident);
     }
 }

@@ -53,14 +53,12 @@ impl Board {
             let scenario = Scenario::quiet(Environment::constant(284.0));
             let mut simulation = Simulation::with_chip(&clock, &scenario, flash.clone(), Timing::default());
             simulation.strap_for_download(is_download);
+            simulation.observe(|at, incident| println!("{at}: {incident:?}"));
             let host = Rc::clone(&pty);
             simulation.connect_host(move |now, line| host.exchange(now, line).unwrap());
             sender.send(pty.path().to_str().unwrap().to_owned()).unwrap();
             while ended.try_recv().is_err() {
                 simulation.step(&mut Broker::new()).unwrap();
-                for incident in simulation.take_incidents() {
-                    println!("{incident:?}");
-                }
                 let next =
                     simulation.next_event().map_or(LOOK, |at| at.saturating_duration_since(clock.now()));
                 let mut set = WaitSet::new();

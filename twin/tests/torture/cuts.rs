@@ -64,6 +64,7 @@ pub(crate) fn history(seed: u64, only: Option<Point>) -> Result<u64, String> {
             Change::Erased { address } => (address, vec![0xff; SECTOR_SIZE]),
             Change::Programmed { address, bytes } => (address, bytes.to_vec()),
         });
+        true
     });
     let mut image = Payload::random(&mut random);
     let mut number = 0;

@@ -56,16 +56,21 @@ impl View {
 
     /// Takes a message into its row; a note comes back.
     fn take(&mut self, line: Line) -> Option<String> {
-        let Some(topic) = &line.topic else { return Some(line.to_string()) };
+        let Some((topic, text)) = line.message() else { return Some(line.to_string()) };
         let is_own = ["/info", "/stats", "/reply"].iter().any(|end| topic.ends_with(end));
-        let value = value(&line.text).filter(|_| !is_own);
-        let index = self.rows.iter().position(|row| row.topic == *topic).unwrap_or_else(|| {
-            self.rows.push(Row { topic: topic.clone(), count: 0, text: String::new(), values: Vec::new() });
+        let value = value(&text).filter(|_| !is_own);
+        let index = self.rows.iter().position(|row| row.topic == topic).unwrap_or_else(|| {
+            self.rows.push(Row {
+                topic: topic.to_owned(),
+                count: 0,
+                text: String::new(),
+                values: Vec::new(),
+            });
             self.rows.len() - 1
         });
         if let Some(row) = self.rows.get_mut(index) {
             row.count += 1;
-            row.text = line.text;
+            row.text = text;
             row.values.extend(value);
             let excess = row.values.len().saturating_sub(CURVE);
             row.values.drain(..excess);
@@ -128,10 +133,13 @@ fn curve(values: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::Event;
     use embassy_time::Instant;
 
     fn message(topic: &str, text: &str) -> Line {
-        Line { at: Instant::from_ticks(0), topic: Some(topic.into()), text: text.into() }
+        let payload = text.as_bytes().to_vec();
+        let event = Event::Message { topic: topic.into(), payload, qos: 0, retained: false };
+        Line { at: Instant::from_ticks(0), event }
     }
 
     #[test]
@@ -144,7 +152,7 @@ mod tests {
             assert_eq!(view.take(message("light", text)), None);
         }
         view.take(message("state", "online"));
-        let note = Line { at: Instant::from_ticks(0), topic: None, text: "started".into() };
+        let note = Line { at: Instant::from_ticks(0), event: Event::Note("started".into()) };
         assert!(view.take(note).is_some_and(|note| note.contains("started")));
         let block = view.block(60, 24);
         assert_eq!(block.len(), 2);

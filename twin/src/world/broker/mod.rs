@@ -16,11 +16,13 @@ mod route;
 mod session;
 mod topic;
 mod upstream;
+mod witness;
 
 pub use activity::{Activity, BrokerCounts, Disconnection};
 pub use encode::Version;
 pub use fault::{BrokerFaults, Presence};
 pub use message::Qos;
+pub use witness::Witness;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

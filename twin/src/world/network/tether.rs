@@ -13,6 +13,7 @@ use dunlin_config_format::packet::{
 };
 use embassy_time::{Duration, Instant};
 
+use super::capture::Capture;
 use super::gateway::{FrameLine, Gateway, GatewaySettings};
 use super::upstream::{Carrier, Upstream};
 
@@ -40,6 +41,7 @@ struct Ends {
     offset: usize,
     number: u8,
     counts: TetherCounts,
+    capture: Option<Capture>,
 }
 
 /// What went over a tether.
@@ -63,6 +65,7 @@ impl Tether {
                 offset: 0,
                 number: 0,
                 counts: TetherCounts::default(),
+                capture: None,
             },
             gateway: Gateway::new(GatewaySettings::default(), seed),
             carrier: Carrier::new(),
@@ -136,6 +139,17 @@ impl Tether {
         self.gateway.next_event().into_iter().chain([self.tell_at]).min()
     }
 
+    /// Starts a packet capture at the host's end: what came out of the line, and what goes onto it. One that runs already is
+    /// thrown away.
+    pub fn start_capture(&mut self) {
+        self.ends.capture = Some(Capture::new());
+    }
+
+    /// Returns what was captured since the last call, in pcap format; see [`Capture::take`].
+    pub fn take_capture(&mut self) -> Vec<u8> {
+        self.ends.capture.as_mut().map(Capture::take).unwrap_or_default()
+    }
+
     /// Returns what went over the tether.
     pub fn counts(&self) -> TetherCounts {
         self.ends.counts
@@ -143,13 +157,19 @@ impl Tether {
 }
 
 impl FrameLine for Ends {
-    fn receive(&mut self, _: Instant, frame: &mut Vec<u8>) -> bool {
+    fn receive(&mut self, now: Instant, frame: &mut Vec<u8>) -> bool {
         let Some(arrived) = self.received.pop_front() else { return false };
+        if let Some(capture) = &mut self.capture {
+            capture.add(now, &arrived);
+        }
         *frame = arrived;
         true
     }
 
-    fn send(&mut self, _: Instant, frame: &[u8]) {
+    fn send(&mut self, now: Instant, frame: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            capture.add(now, frame);
+        }
         if let Some(packet) = frame.get(ETHERNET_HEADER_LEN..).filter(|_| self.to_send.len() < QUEUE_SIZE) {
             self.to_send.push_back(packet.to_vec());
         }

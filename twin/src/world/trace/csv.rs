@@ -4,9 +4,9 @@
 //!
 //! | kind | name | value | detail |
 //! | --- | --- | --- | --- |
-//! | `truth` | quantity | value | unit |
-//! | `reading` | `sensor.reading` | value | unit |
-//! | `failure` | sensor | | reason |
+//! | `truth` | quantity, when a sensor took it in | value | unit |
+//! | `reading` | `sensor.reading`, when the node had told it | value | unit |
+//! | `failure` | sensor that gives no readings from now on | | reason |
 //! | `message` | topic | payload, or `hex:…` if it is not text | `qos=N`, ` retained` |
 //! | `session` | | `begins`, `ends` | |
 //! | `fault` | name | `begins`, `ends` | kind |

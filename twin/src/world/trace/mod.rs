@@ -1,8 +1,8 @@
 //! What happened in a run: the one record that the CSV output, the plot and the summary are made of.
 //!
 //! Whoever drives a world tells a [`Trace`] each [`Happening`] when it happens. The trace counts always; it writes CSV
-//! lines if asked to ([`Trace::take_csv`] drains them, so that a long run needs no memory for them); and it keeps a
-//! picture of bounded size for [`plot`]: with more happenings the picture gets coarser, not larger.
+//! lines if asked to ([`Trace::take_csv`] drains them in the order of their times, so that a long run needs no memory for
+//! them); and it keeps a picture of bounded size for [`plot`]: with more happenings the picture gets coarser, not larger.
 
 mod bins;
 mod csv;
@@ -11,7 +11,10 @@ mod plot;
 pub use plot::plot;
 
 use bins::Bins;
-use embassy_time::Instant;
+use embassy_time::{Duration, Instant};
+
+/// The longest time after which a happening is told: sensors take light in for 648 ms at most.
+pub const LATE: Duration = Duration::from_secs(1);
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +39,7 @@ pub enum Happening<'a> {
         /// Its value.
         value: f32,
     },
-    /// A sensor gave no reading.
+    /// A sensor gives no readings, until one of it comes.
     SampleFailed {
         /// The sensor's identifier.
         sensor: &'a str,
@@ -105,7 +108,7 @@ pub enum FlashOperation {
 pub struct Counts {
     /// Readings.
     pub readings: u64,
-    /// Samples that failed.
+    /// Times that a sensor began to give no readings, or gave none for another reason.
     pub failures: u64,
     /// Messages at the broker.
     pub messages: u64,
@@ -127,10 +130,12 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Trace {
     counts: Counts,
-    csv: Option<Vec<u8>>,
+    /// Lines of CSV that were not taken yet.
+    csv: Option<Vec<(Instant, Vec<u8>)>>,
     series: Vec<Series>,
     topics: Vec<Lane>,
-    failures: Vec<Lane>,
+    /// When which sensor gave no readings.
+    failures: Vec<Span>,
     sessions: Vec<Span>,
     faults: Vec<Span>,
     erases: Bins,
@@ -173,14 +178,17 @@ impl Trace {
 
     /// Returns an empty trace that writes a CSV line for each happening, the column names first.
     pub fn with_csv() -> Self {
-        Self { csv: Some(csv::HEADER.as_bytes().to_vec()), ..Self::default() }
+        Self { csv: Some(vec![(Instant::MIN, csv::HEADER.as_bytes().to_vec())]), ..Self::default() }
     }
 
-    /// Records what happened at `at`. Times must not go back.
+    /// Records what happened at `at`. Times must not go back; only the light that a sensor took in is told when the sensor is
+    /// read, less than [`LATE`] after its time.
     pub fn add(&mut self, at: Instant, happening: Happening<'_>) {
         self.end = self.end.max(Some(at));
-        if let Some(csv) = &mut self.csv {
-            csv::write_line(csv, at, &happening);
+        if let Some(lines) = &mut self.csv {
+            let mut line = Vec::new();
+            csv::write_line(&mut line, at, &happening);
+            lines.push((at, line));
         }
         match happening {
             Happening::Truth { quantity, unit, value } => {
@@ -188,11 +196,16 @@ impl Trace {
             }
             Happening::Reading { sensor, reading, unit, value } => {
                 self.counts.readings += 1;
+                if let Some(failure) = open(&mut self.failures, sensor) {
+                    failure.to = Some(at);
+                }
                 self.series(reading, Some(sensor), unit).add(at, value);
             }
             Happening::SampleFailed { sensor, .. } => {
                 self.counts.failures += 1;
-                lane(&mut self.failures, sensor).add(at, 0.0);
+                if open(&mut self.failures, sensor).is_none() {
+                    self.failures.push(Span::begin(sensor, at));
+                }
                 for series in self.series.iter_mut().filter(|each| each.sensor.as_deref() == Some(sensor)) {
                     series.bins.interrupt();
                 }
@@ -216,9 +229,8 @@ impl Trace {
                 self.faults.push(Span { momentary: !lasts, ..Span::begin(name, at) });
             }
             Happening::FaultEnds { name, .. } => {
-                let open = self.faults.iter_mut().rev().find(|span| span.name == name && span.to.is_none());
-                if let Some(span) = open {
-                    span.to = Some(at);
+                if let Some(fault) = open(&mut self.faults, name) {
+                    fault.to = Some(at);
                 }
             }
             Happening::Flash { operation: FlashOperation::Erase, .. } => {
@@ -228,6 +240,10 @@ impl Trace {
             Happening::Flash { operation: FlashOperation::Program, .. } => self.counts.programs += 1,
             Happening::Started { cause } => {
                 self.counts.starts += 1;
+                // What was measured before the start says nothing of the time until the first reading behind it.
+                for series in self.series.iter_mut().filter(|each| each.sensor.is_some()) {
+                    series.bins.interrupt();
+                }
                 self.starts.push((at, cause.to_owned()));
             }
         }
@@ -243,9 +259,13 @@ impl Trace {
         self.counts
     }
 
-    /// Returns the CSV lines since the last call.
-    pub fn take_csv(&mut self) -> Vec<u8> {
-        self.csv.as_mut().map(core::mem::take).unwrap_or_default()
+    /// Returns the CSV lines since the last call that are of times before `until`, in the order of their times. Nothing must
+    /// be added for such a time any more: in the midst of a run `until` is [`LATE`] ago.
+    pub fn take_csv(&mut self, until: Instant) -> Vec<u8> {
+        let Some(lines) = &mut self.csv else { return Vec::new() };
+        lines.sort_by_key(|&(at, _)| at);
+        let count = lines.partition_point(|&(at, _)| at < until);
+        lines.drain(..count).flat_map(|(_, line)| line).collect()
     }
 
     fn series(&mut self, name: &str, sensor: Option<&str>, unit: &str) -> &mut Bins {
@@ -267,6 +287,11 @@ impl Span {
     fn begin(name: &str, at: Instant) -> Self {
         Self { name: name.to_owned(), from: at, to: None, momentary: false }
     }
+}
+
+/// Returns the last span of this name, where it has no end yet.
+fn open<'a>(spans: &'a mut [Span], name: &str) -> Option<&'a mut Span> {
+    spans.iter_mut().rev().find(|span| span.name == name && span.to.is_none())
 }
 
 fn lane<'a>(lanes: &'a mut Vec<Lane>, name: &str) -> &'a mut Bins {

@@ -23,14 +23,17 @@ impl Scale {
 /// A tick: its value and its label.
 pub(super) type Tick = (f64, String);
 
-/// Returns a range that shows `low` to `high` with some air, and three to seven ticks in it.
-pub(super) fn value_ticks(low: f64, high: f64) -> ((f64, f64), Vec<Tick>) {
+/// Returns a range that shows `low` to `high` with some air, and at most `ticks_max` ticks in it.
+/// What is always 0 is shown from 0 to 1.
+pub(super) fn value_ticks(low: f64, high: f64, ticks_max: u8) -> ((f64, f64), Vec<Tick>) {
+    let is_zero = low == 0.0 && high == 0.0;
+    let high = if is_zero { 0.9 } else { high };
     let least = low.abs().max(high.abs()).max(1e-6) * 0.02;
     let air = ((high - low) * 0.08).max((least - (high - low)) / 2.0).max(0.0);
     // A quantity that is never negative does not get a range below zero.
     let bottom = if low >= 0.0 { (low - air).max(0.0) } else { low - air };
     let range = (bottom, high + air.max(least / 2.0));
-    let raw = (range.1 - range.0) / 7.0;
+    let raw = (range.1 - range.0) / f64::from(ticks_max);
     let magnitude = 10f64.powf(raw.log10().floor());
     let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * magnitude >= raw).unwrap_or(10.0);
     let step = factor * magnitude;
@@ -143,12 +146,13 @@ mod tests {
 
     #[test]
     fn values_get_round_ticks() {
-        let (range, ticks) = value_ticks(270.3, 296.2);
+        let (range, ticks) = value_ticks(270.3, 296.2, 7);
         assert_eq!(labels(&ticks), ["270", "275", "280", "285", "290", "295"]);
         assert!(range.0 < 270.3 && range.1 > 296.2);
-        assert_eq!(labels(&value_ticks(0.0, 21_000.0).1), ["0", "5,000", "10,000", "15,000", "20,000"]);
+        assert_eq!(labels(&value_ticks(0.0, 0.0, 3).1), ["0.0", "0.5"]);
+        assert_eq!(labels(&value_ticks(0.0, 21_000.0, 7).1), ["0", "5,000", "10,000", "15,000", "20,000"]);
         assert_eq!(
-            labels(&value_ticks(-0.1, 0.1).1),
+            labels(&value_ticks(-0.1, 0.1, 7).1),
             ["\u{2212}0.10", "\u{2212}0.05", "0.00", "0.05", "0.10"]
         );
     }
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn a_constant_gets_a_range_around_it() {
         for value in [0.0, 284.0, -3.0, 1e-9, 1e12] {
-            let ((low, high), ticks) = value_ticks(value, value);
+            let ((low, high), ticks) = value_ticks(value, value, 7);
             assert!(low <= value && value < high, "{value}: {low} to {high}");
             assert!((1..=22).contains(&ticks.len()), "{value}: {ticks:?}");
         }

@@ -14,6 +14,8 @@ const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = WIDTH - 24.0;
 const PANEL_HEIGHT: f64 = 180.0;
+/// Of a panel of bare numbers, such as raw counts.
+const SMALL_PANEL_HEIGHT: f64 = 72.0;
 const PANEL_GAP: f64 = 40.0;
 const LANE_HEIGHT: f64 = 30.0;
 const TICK_HEIGHT: f64 = 11.0;
@@ -39,7 +41,7 @@ const SESSION_COLOR: &str = "#188038";
 
 const STYLES: &str = "text{font-family:system-ui,'DejaVu Sans',Arial,sans-serif;fill:#202124}\
 .title{font-size:17px;font-weight:600}.sub{font-size:12px;fill:#5f6368}.panel{font-size:12px;font-weight:600}\
-.small{font-size:11px}.tick{font-size:11px;fill:#5f6368}.fault{font-size:11px;fill:#b3261e}";
+.small{font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}.tick{font-size:11px;fill:#5f6368}.fault{font-size:11px;fill:#b3261e}";
 
 /// Draws `trace` as an SVG document.
 pub fn plot(trace: &Trace, title: &str) -> String {
@@ -51,8 +53,8 @@ pub fn plot(trace: &Trace, title: &str) -> String {
     let top = plot.fault_labels(&trace.faults);
     // Shades lie below everything else, but how far down they reach is known only at the end.
     let above = core::mem::replace(&mut plot.svg, Svg::new());
-    for unit in units(&trace.series) {
-        plot.panel(unit, &trace.series);
+    for of_panel in panels(&trace.series) {
+        plot.panel(&of_panel);
     }
     plot.lanes(trace);
     let bottom = plot.y;
@@ -84,15 +86,18 @@ fn summary(trace: &Trace) -> String {
     parts.join(" \u{b7} ")
 }
 
-/// Returns the units of the lines, in the order in which they first came; one panel each.
-fn units(series: &[Series]) -> Vec<&str> {
-    let mut units: Vec<&str> = Vec::new();
-    for unit in series.iter().map(|each| each.unit.as_str()) {
-        if !units.contains(&unit) {
-            units.push(unit);
+/// Returns the lines of each panel, in the order in which they first came: those of one unit share a panel, and of bare numbers
+/// those of one name.
+fn panels(series: &[Series]) -> Vec<Vec<&Series>> {
+    let belong = |a: &Series, b: &Series| a.unit == b.unit && (!a.unit.is_empty() || a.name == b.name);
+    let mut panels: Vec<Vec<&Series>> = Vec::new();
+    for each in series {
+        match panels.iter_mut().find(|panel| panel.first().is_some_and(|first| belong(first, each))) {
+            Some(panel) => panel.push(each),
+            None => panels.push(vec![each]),
         }
     }
-    units
+    panels
 }
 
 struct Plot {
@@ -136,18 +141,19 @@ impl Plot {
         }
     }
 
-    fn panel(&mut self, unit: &str, series: &[Series]) {
-        let of_unit: Vec<&Series> = series.iter().filter(|each| each.unit == unit).collect();
-        let bounds = of_unit.iter().flat_map(|each| each.bins.iter()).fold(None, |bounds, bin| {
+    fn panel(&mut self, series: &[&Series]) {
+        let unit = series.first().map_or("", |first| first.unit.as_str());
+        let bounds = series.iter().flat_map(|each| each.bins.iter()).fold(None, |bounds, bin| {
             let (low, high) = bounds.unwrap_or((bin.min, bin.max));
             Some((bin.min.min(low), bin.max.max(high)))
         });
         let Some((low, high)) = bounds.filter(|(low, high)| low.is_finite() && high.is_finite()) else {
             return;
         };
-        let (range, ticks) = axis::value_ticks(f64::from(low), f64::from(high));
+        let (height, ticks_max) = if unit.is_empty() { (SMALL_PANEL_HEIGHT, 4) } else { (PANEL_HEIGHT, 7) };
+        let (range, ticks) = axis::value_ticks(f64::from(low), f64::from(high), ticks_max);
         let top = self.y + PANEL_GAP - 8.0;
-        let bottom = top + PANEL_HEIGHT;
+        let bottom = top + height;
         let values = Scale::new(range, (bottom, top));
         for (value, label) in ticks {
             let y = values.at(value);
@@ -155,12 +161,12 @@ impl Plot {
             self.svg.text((LEFT - 8.0, y + 4.0), Anchor::End, "tick", &label);
         }
         self.svg.line((LEFT, top), (LEFT, bottom), AXIS_COLOR, "");
-        self.legend(unit, &of_unit, top - 8.0);
-        for truth in of_unit.iter().filter(|each| each.sensor.is_none()) {
+        self.legend(unit, series, top - 8.0);
+        for truth in series.iter().filter(|each| each.sensor.is_none()) {
             self.lines(truth, &values, TRUTH_COLOR, 3.0);
         }
         for (each, color) in
-            of_unit.iter().filter(|each| each.sensor.is_some()).zip(COLORS.into_iter().cycle())
+            series.iter().filter(|each| each.sensor.is_some()).zip(COLORS.into_iter().cycle())
         {
             self.lines(each, &values, color, 1.4);
         }
@@ -208,10 +214,16 @@ impl Plot {
 
     fn lanes(&mut self, trace: &Trace) {
         self.y += 18.0;
-        for lane in &trace.failures {
-            self.lane(&format!("{}: sample failed", lane.name), lane, FAULT_COLOR);
+        let mut ill: Vec<&str> = trace.failures.iter().map(|span| span.name.as_str()).collect();
+        ill.sort_unstable();
+        ill.dedup();
+        for sensor in ill {
+            let failures = trace.failures.iter().filter(|span| span.name == sensor);
+            self.bars(&format!("{sensor} gives no readings"), failures, FAULT_COLOR);
         }
-        self.sessions(&trace.sessions);
+        if !trace.sessions.is_empty() {
+            self.bars("connected to the broker", trace.sessions.iter(), SESSION_COLOR);
+        }
         for lane in trace.topics.iter().take(TOPICS_MAX) {
             let count = lane.bins.count();
             let noun = if count == 1 { "message" } else { "messages" };
@@ -246,15 +258,12 @@ impl Plot {
         self.y += LANE_HEIGHT;
     }
 
-    fn sessions(&mut self, sessions: &[Span]) {
-        if sessions.is_empty() {
-            return;
-        }
-        self.svg.text((LEFT + 2.0, self.y + 12.0), Anchor::Start, "small", "connected to the broker");
-        for session in sessions {
-            let from = self.time.at(seconds(session.from));
-            let to = self.time.at(session.to.map_or(self.end, seconds)).max(from + 1.0);
-            self.svg.rect((from, self.y + 18.0), (to - from, 5.0), SESSION_COLOR, 0.75);
+    fn bars<'s>(&mut self, label: &str, spans: impl Iterator<Item = &'s Span>, color: &str) {
+        self.svg.text((LEFT + 2.0, self.y + 12.0), Anchor::Start, "small", label);
+        for span in spans {
+            let from = self.time.at(seconds(span.from));
+            let to = self.time.at(span.to.map_or(self.end, seconds)).max(from + 1.0);
+            self.svg.rect((from, self.y + 18.0), (to - from, 5.0), color, 0.75);
         }
         self.y += LANE_HEIGHT;
     }

@@ -23,6 +23,13 @@ impl Problems {
         self.0.push(Diagnostic { code, severity: Severity::Error, span, message, help });
     }
 
+    /// Notes an error with message and help, unless one is noted for this very place.
+    pub(super) fn unless_told(&mut self, code: Code, span: Range<usize>, told: &(String, String)) {
+        if !self.0.iter().any(|problem| problem.span == span) {
+            self.error(code, span, told.0.clone(), told.1.clone());
+        }
+    }
+
     pub(super) fn warning(
         &mut self,
         code: Code,
@@ -197,6 +204,22 @@ pub(super) fn integer(
     }
 }
 
+/// Returns an integer, and how it is written.
+pub(super) fn number_of(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<(i64, String)> {
+    let DeValue::Integer(number) = value.get_ref() else {
+        wrong_type(problems, key, value.span(), value.get_ref(), "an integer");
+        return None;
+    };
+    let written = match number.radix() {
+        16 => format!("0x{}", number.as_str()),
+        8 => format!("0o{}", number.as_str()),
+        2 => format!("0b{}", number.as_str()),
+        _ => number.as_str().to_owned(),
+    };
+    // What is larger than any number is out of every range.
+    Some((i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(i64::MAX), written))
+}
+
 /// Returns a finite number, written with or without a point.
 pub(super) fn number(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<f32> {
     let parsed = match value.get_ref() {
@@ -225,6 +248,16 @@ pub(super) fn duration_ms(
     value: Value<'_>,
     range: std::ops::RangeInclusive<u64>,
 ) -> Option<u32> {
+    duration_in_ms(problems, key, value, range).and_then(|ms| u32::try_from(ms).ok())
+}
+
+/// Returns milliseconds in a range that may end beyond 49 days.
+pub(super) fn duration_in_ms(
+    problems: &mut Problems,
+    key: &str,
+    value: Value<'_>,
+    range: std::ops::RangeInclusive<u64>,
+) -> Option<u64> {
     let text = match value.get_ref() {
         DeValue::String(text) => text.as_ref(),
         DeValue::Integer(number) => {
@@ -247,7 +280,7 @@ pub(super) fn duration_ms(
         }
     };
     match crate::duration::parse(text) {
-        Ok(duration) if range.contains(&duration.as_millis()) => u32::try_from(duration.as_millis()).ok(),
+        Ok(duration) if range.contains(&duration.as_millis()) => Some(duration.as_millis()),
         Ok(_) => {
             let help = format!("it must be from {} to {}", shown_ms(*range.start()), shown_ms(*range.end()));
             problems.error(Code::OutOfRange, value.span(), format!("`{key}` is \"{text}\""), help);

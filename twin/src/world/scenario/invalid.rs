@@ -66,6 +66,24 @@ impl fmt::Display for InvalidScenario {
 
 impl core::error::Error for InvalidScenario {}
 
+impl InvalidScenario {
+    /// Returns the name of the fault that is meant; none for the environment.
+    pub fn fault(&self) -> Option<&str> {
+        match self {
+            InvalidScenario::Environment(_) => None,
+            InvalidScenario::Name(name)
+            | InvalidScenario::Duplicate(name)
+            | InvalidScenario::Duration(name)
+            | InvalidScenario::Momentary(name)
+            | InvalidScenario::TwoEnds(name)
+            | InvalidScenario::Address(name)
+            | InvalidScenario::Rate(name)
+            | InvalidScenario::Delay(name)
+            | InvalidScenario::Count(name) => Some(name),
+        }
+    }
+}
+
 impl Scenario {
     /// Checks every fault and the environment.
     ///

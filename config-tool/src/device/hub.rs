@@ -19,6 +19,8 @@ pub type ClientId = u32;
 
 /// Frames of packets that wait for whoever carries them; further ones are lost, as packets may be.
 const PACKETS: usize = 256;
+/// Requests that wait until the device has erased; further ones are lost, and asked again.
+const HELD: usize = 64;
 
 /// A frame of the packets channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +46,20 @@ pub struct Hub {
     /// Packets from the device, and for it.
     packets: VecDeque<PacketFrame>,
     held_packets: VecDeque<Vec<u8>>,
-    /// Number of a request that keeps the device from reading the line, or from reading it at this speed, until it has replied.
-    erasing: Option<u8>,
+    /// The client whose request keeps the device from reading the line, or from reading it at this speed, until it has replied,
+    /// and that request's kind.
+    erasing: Option<(ClientId, u8)>,
+    /// What others ask meanwhile.
+    held: VecDeque<(Option<ClientId>, Held)>,
     speed: Speed,
+}
+
+/// A request that waits for the line.
+#[derive(Debug)]
+struct Held {
+    kind: u8,
+    number: u8,
+    payload: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +90,7 @@ impl Hub {
             held_packets: VecDeque::new(),
             erasing: None,
             speed: Speed::default(),
+            held: VecDeque::new(),
         }
     }
 
@@ -90,6 +104,9 @@ impl Hub {
         let Some(client) = self.clients.remove(&id) else { return };
         for place in self.asked.iter_mut().filter(|place| place.is_some_and(|(asker, _)| asker == id)) {
             *place = None;
+        }
+        if self.erasing.is_some_and(|(asker, _)| asker == id) {
+            self.release();
         }
         let what = self.monitored();
         if client.monitored & !what != 0 {
@@ -112,14 +129,15 @@ impl Hub {
         let Some(mut client) = self.clients.remove(&id) else { return };
         for byte in bytes {
             let Received::Frame(frame) = client.receiver.push(*byte) else { continue };
-            if frame.channel == channel::PACKETS {
+            // Nobody but the holder carries packets, and nothing else than requests goes to the device.
+            if frame.channel != channel::CONTROL {
                 continue;
             }
-            if frame.channel == channel::CONTROL && frame.kind == kind::RATE && !self.speed.can_change() {
+            if frame.kind == kind::RATE && !self.speed.can_change() {
                 client.bytes.extend(refusal_of_rate(frame.number));
                 continue;
             }
-            let request = (frame.channel == channel::CONTROL && frame.kind == kind::MONITOR)
+            let request = (frame.kind == kind::MONITOR)
                 .then(|| message::decode::<MonitorRequest>(frame.payload).ok())
                 .flatten();
             let Some(request) = request else {
@@ -161,16 +179,9 @@ impl Hub {
                 {
                     self.speed.change(baud);
                 }
-                if self.erasing == Some(reply.number) {
-                    self.erasing = None;
-                    self.port_bytes.extend(self.held_packets.drain(..).flatten());
-                }
-                let asker = self.asked.get(usize::from(reply.number)).copied().flatten();
-                if let Some((client, number)) =
-                    asker.and_then(|(id, n)| Some((self.clients.get_mut(&id)?, n)))
-                {
-                    client.push(&Frame { number, ..reply });
-                }
+                let payload = reply.payload.to_vec();
+                let (kind, number) = (reply.kind, reply.number);
+                self.answer(&Frame { channel: channel::CONTROL, kind, number, payload: &payload });
                 continue;
             }
             for client in self.clients.values_mut() {
@@ -243,7 +254,55 @@ impl Hub {
         self.clients.values().fold(0, |what, client| what | client.monitored)
     }
 
+    /// Gives a reply to whoever asked.
+    fn answer(&mut self, reply: &Frame<'_>) {
+        let asker = self.asked.get(usize::from(reply.number)).copied().flatten();
+        let Some((id, number)) = asker else { return };
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.push(&Frame { number, ..*reply });
+        }
+        let is_awaited = |(asker, request): (ClientId, u8)| {
+            asker == id && (reply.kind == request | kind::REPLY || reply.kind == kind::ERROR)
+        };
+        if self.erasing.is_some_and(is_awaited) {
+            self.release();
+        }
+    }
+
+    /// The device reads the line again: what waited goes out.
+    fn release(&mut self) {
+        self.erasing = None;
+        self.port_bytes.extend(self.held_packets.drain(..).flatten());
+        // One of them may erase as well.
+        while self.erasing.is_none()
+            && let Some((asker, Held { kind, number, payload })) = self.held.pop_front()
+        {
+            self.send(&Frame { channel: channel::CONTROL, kind, number, payload: &payload }, asker);
+        }
+    }
+
+    /// Forwards a request, at once or when the device has replied to one during which it does not read the line. Whoever asks
+    /// something else than that has given its reply up.
     fn forward(&mut self, frame: &Frame<'_>, asker: Option<ClientId>) {
+        match self.erasing {
+            Some((id, _)) if asker != Some(id) => {
+                if self.held.len() < HELD {
+                    let Frame { kind, number, payload, .. } = *frame;
+                    self.held.push_back((asker, Held { kind, number, payload: payload.to_vec() }));
+                }
+            }
+            Some((_, request)) if request != frame.kind => {
+                self.erasing = None;
+                self.send(frame, asker);
+                if self.erasing.is_none() {
+                    self.release();
+                }
+            }
+            _ => self.send(frame, asker),
+        }
+    }
+
+    fn send(&mut self, frame: &Frame<'_>, asker: Option<ClientId>) {
         self.number = self.number.wrapping_add(1);
         if let Some(place) = self.asked.get_mut(usize::from(self.number)) {
             *place = asker.map(|id| (id, frame.number));
@@ -251,9 +310,10 @@ impl Hub {
         if let Ok(encoded) = Encoded::new(&Frame { number: self.number, ..*frame }) {
             self.port_bytes.extend_from_slice(encoded.as_bytes());
         }
-        // Only the newest counts: whoever asks something else has given a lost reply up.
         let erases = matches!(frame.kind, kind::BEGIN | kind::SECRET | kind::ERASE | kind::RATE);
-        self.erasing = (frame.channel == channel::CONTROL && erases).then_some(self.number);
+        if frame.channel == channel::CONTROL && erases {
+            self.erasing = asker.map(|id| (id, frame.kind));
+        }
     }
 }
 
@@ -379,6 +439,41 @@ mod tests {
             hub.send_packet(&packet);
             assert_eq!(hub.take_port(), packet);
         }
+    }
+
+    #[test]
+    fn nobody_speaks_to_a_device_that_erases() {
+        let mut hub = Hub::new();
+        hub.join(1);
+        hub.join(2);
+        let kinds = |bytes: &[u8]| frames(bytes).iter().map(|(kind, ..)| *kind).collect::<Vec<_>>();
+        hub.receive_client(1, &frame(0, kind::BEGIN, 7, &[0xa0]));
+        let begin = frames(&hub.take_port())[0].1;
+        // A monitor's renewal and a question wait; a repetition of the request itself does not.
+        let renewal = message::encode(&MonitorRequest { what: 5 }, 1).unwrap();
+        hub.receive_client(2, renewal.as_bytes());
+        hub.receive_client(2, &frame(0, kind::INFO, 2, &[0xa0]));
+        assert!(hub.take_port().is_empty());
+        hub.receive_client(1, &frame(0, kind::BEGIN, 8, &[0xa0]));
+        assert_eq!(kinds(&hub.take_port()), [kind::BEGIN]);
+        // The reply to the first sending counts as well.
+        hub.receive_port(&frame(0, kind::BEGIN | kind::REPLY, begin, &[]));
+        let released = hub.take_port();
+        assert_eq!(kinds(&released), [kind::MONITOR, kind::INFO]);
+        let info = frames(&released)[1].1;
+        hub.receive_port(&frame(0, kind::INFO | kind::REPLY, info, &[]));
+        assert_eq!(frames(&hub.take_client(2)), [(kind::INFO | kind::REPLY, 2, vec![])]);
+        // Whoever leaves, or asks something else, waits for no reply any more.
+        hub.receive_client(1, &frame(0, kind::ERASE, 9, &[0xa0]));
+        hub.receive_client(2, &frame(0, kind::INFO, 3, &[0xa0]));
+        assert_eq!(kinds(&hub.take_port()), [kind::ERASE]);
+        hub.leave(1);
+        assert_eq!(kinds(&hub.take_port()), [kind::INFO]);
+        hub.join(1);
+        hub.receive_client(1, &frame(0, kind::ERASE, 9, &[0xa0]));
+        hub.receive_client(2, &frame(0, kind::INFO, 3, &[0xa0]));
+        hub.receive_client(1, &frame(0, kind::HELLO, 10, &[0xa0]));
+        assert_eq!(kinds(&hub.take_port()), [kind::ERASE, kind::HELLO, kind::INFO]);
     }
 
     #[test]

@@ -352,7 +352,10 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
             let index = config.sensors.iter().position(|sensor| sensor.id == id)?;
             config.sensors.get(index).map(|sensor| (index, sensor.driver))
         });
-        let (index, driver) = found.flatten().ok_or(Refusal::NoSuchSensor)?;
+        let (index, driver) = match found {
+            _ if self.running().generation == 0 => return Err(Refusal::NothingStored.into()),
+            found => found.flatten().ok_or(Refusal::NoSuchSensor)?,
+        };
         let shared = &self.node.shared;
         if !shared.measurement.ask(Asker::Usb, u8::try_from(index).unwrap_or(u8::MAX)) {
             return Err(Refusal::Busy.into());

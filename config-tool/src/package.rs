@@ -36,9 +36,10 @@ pub fn load(path: &Path) -> Result<Package, PackageError> {
     if bytes.starts_with(&MAGIC.to_le_bytes()) {
         return from_image(bytes, Vec::new()).map_err(|error| PackageError(format!("`{shown}`: {error}")));
     }
-    let (image, sources) = compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
+    let Compiled { image, secrets: sources, warnings } =
+        compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    from_image(image, secrets(folder, sources)?)
+    Ok(Package { warnings, ..from_image(image, secrets(folder, sources)?)? })
 }
 
 /// Reads a file for a board that needs no secrets; returns beside the package which of its secrets are missing, and why.
@@ -55,11 +56,12 @@ pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), Packa
             .map(|package| (package, Vec::new()))
             .map_err(|error| PackageError(format!("`{shown}`: {error}")));
     }
-    let (image, sources) = compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
+    let Compiled { image, secrets: sources, warnings } =
+        compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let missing = sources.into_iter().filter_map(|(_, source)| secret(folder, source).err());
     let missing = missing.map(|error| error.to_string()).collect();
-    Ok((from_image(image, Vec::new())?, missing))
+    Ok((Package { warnings, ..from_image(image, Vec::new())? }, missing))
 }
 
 /// Compiles a text; secrets are not looked for.
@@ -67,8 +69,8 @@ pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), Packa
 /// # Errors
 /// Every problem of the text, as people read it.
 pub fn from_text(name: &str, text: &str) -> Result<Package, PackageError> {
-    let (image, _) = compiled(name, text)?;
-    from_image(image, Vec::new())
+    let Compiled { image, warnings, .. } = compiled(name, text)?;
+    Ok(Package { warnings, ..from_image(image, Vec::new())? })
 }
 
 fn text_of(bytes: Vec<u8>, shown: &impl fmt::Display) -> Result<String, PackageError> {
@@ -82,13 +84,20 @@ fn text_of(bytes: Vec<u8>, shown: &impl fmt::Display) -> Result<String, PackageE
 
 type Secrets = Vec<(&'static str, SecretSource)>;
 
-fn compiled(name: &str, text: &str) -> Result<(Vec<u8>, Secrets), PackageError> {
+/// What became of a text that is not refused.
+struct Compiled {
+    image: Vec<u8>,
+    secrets: Secrets,
+    warnings: Vec<String>,
+}
+
+fn compiled(name: &str, text: &str) -> Result<Compiled, PackageError> {
     let source = Source { name: name.to_owned(), text: text.to_owned() };
     let compiled = compile(&source);
     let told: Vec<String> =
         compiled.diagnostics.iter().map(|problem| problem.human(&source, false)).collect();
     match compiled.image {
-        Some(image) => Ok((image, compiled.secrets)),
+        Some(image) => Ok(Compiled { image, secrets: compiled.secrets, warnings: told }),
         None => Err(PackageError(format!("`{name}` is refused\n\n{}", told.join("\n")))),
     }
 }
@@ -140,6 +149,7 @@ pub fn from_image(bytes: Vec<u8>, secrets: Vec<(String, Vec<u8>)>) -> Result<Pac
         schema: image.header.lowest_reader,
         drivers,
         secrets,
+        warnings: Vec::new(),
         image: bytes,
     })
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, Publish, PublishProperties};
-use rumqttc::v5::{Client, Connection, Event, MqttOptions};
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, Packet, Publish, PublishProperties};
+use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions};
 
 /// How long the broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);
@@ -91,6 +91,15 @@ impl Remote {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.connection.recv_timeout(left) {
                 Err(_) => return Ok(None),
+                Ok(Err(ConnectionError::ConnectionRefused(
+                    ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
+                ))) => {
+                    let (host, port) = (&self.address.host, self.address.port);
+                    return Err(format!(
+                        "the broker {host}:{port} refuses user name or password: name the user with `--username`, and set \
+                         DUNLIN_BROKER_PASSWORD"
+                    ));
+                }
                 Ok(Err(error)) => {
                     let (host, port) = (&self.address.host, self.address.port);
                     return Err(format!(

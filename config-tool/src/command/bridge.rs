@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let interrupt = Interrupt::watch().map_err(|error| CommandError::new(Exit::Device, error))?;
     let (mut connection, hello) = arguments.line.meet(None)?;
-    let name = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
+    let name = hello.device.clone().unwrap_or_else(|| hello.chip());
     if connection.is_guest() {
         println!(
             "another command holds {} and carries the network; this goes on when it ends",

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::image_of::{Given, image_of};
 use super::{CommandError, DEFAULT_FILE, Exit, LineArguments};
@@ -18,6 +19,9 @@ pub(crate) struct Arguments {
     /// End with 1 where there is a difference
     #[arg(long)]
     exit_code: bool,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     line: LineArguments,
 }
@@ -34,9 +38,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let old = image_of(old, &arguments.line)?;
     let changes =
         difference(&old.image, &new.image).map_err(|error| CommandError::new(Exit::Refused, error))?;
-    tell(&old, &new, &changes);
+    if arguments.json {
+        println!("{}", as_json(&old, &new, &changes));
+    } else {
+        tell(&old, &new, &changes);
+    }
     let is_equal = old.image == new.image;
     Ok(if arguments.exit_code && !is_equal { Exit::Refused } else { Exit::Done })
+}
+
+fn as_json(old: &Given, new: &Given, changes: &Difference) -> Value {
+    let mut table = "";
+    let mut lines = Vec::new();
+    for line in &changes.lines {
+        match line {
+            Line::Table(name) => table = name,
+            Line::Removed(text) => lines.push(json!({ "table": table, "removed": text })),
+            Line::Added(text) => lines.push(json!({ "table": table, "added": text })),
+        }
+    }
+    json!({
+        "version": 1, "from": old.name, "to": new.name, "equal": old.image == new.image,
+        "lines": lines, "renamed": changes.is_renamed, "stale": changes.stale,
+    })
 }
 
 fn tell(old: &Given, new: &Given, changes: &Difference) {

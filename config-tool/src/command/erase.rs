@@ -4,6 +4,8 @@ use std::io::{IsTerminal, Write};
 
 use dunlin_config_format::message::{EraseRequest, what};
 
+use serde_json::json;
+
 use super::{CommandError, Exit, LineArguments, Outcome};
 use crate::device::{Ask, Patience};
 
@@ -18,19 +20,29 @@ pub(crate) struct Arguments {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// One JSON object instead of words
+    #[arg(long, requires = "yes")]
+    json: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let (mut connection, hello) = arguments.line.meet(None)?;
-    let name = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
+    let name = hello.device.clone().unwrap_or_else(|| hello.chip());
     if !arguments.yes && !confirmed(&name)? {
         println!("nothing is erased");
         return Ok(Exit::Done);
     }
     let what = what::CONFIGURATIONS | if arguments.secrets { what::SECRETS } else { 0 };
     connection.run(&mut Ask::new(&EraseRequest { what }, Patience::ERASE)?)?;
-    println!("`{name}` is erased: it waits for `dunlin push`");
+    if arguments.json {
+        println!(
+            "{}",
+            json!({ "version": 1, "erased": name, "chip": hello.chip(), "secrets": arguments.secrets })
+        );
+    } else {
+        println!("`{name}` is erased: it waits for `dunlin push`");
+    }
     Ok(Exit::Done)
 }
 

@@ -49,9 +49,12 @@ pub(crate) fn of_board(line: &LineArguments) -> Result<Given, CommandError> {
             "what the device sent does not have the hash that it told",
         ));
     }
-    let device = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
-    let (generation, hash) = (image.header.generation, short(&image.header.hash));
-    let name = format!("device {device}, generation {generation}, hash {hash}");
+    let device = hello.device.clone().unwrap_or_else(|| hello.chip());
+    let hash = short(&image.header.hash);
+    // An image counts no generation. The board may have got another one since HELLO.
+    let generation = hello.generation.filter(|_| hello.active_hash == Some(image.header.hash));
+    let generation = generation.map_or_else(String::new, |number| format!(" generation {number},"));
+    let name = format!("device {device},{generation} hash {hash}");
     Ok(Given { name, device, image: as_file(&image) })
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 fn about(hello: &Hello) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("device", hello.device.clone().unwrap_or_else(|| "none: nothing is stored".to_owned())),
-        ("chip", format!("{:x}", hello.chip_id)),
+        ("chip", hello.chip()),
         ("firmware", format!("{}, drivers {}", hello.firmware, drivers(hello).join(" "))),
         ("state", state_name(hello.state).to_owned()),
     ];
@@ -78,7 +78,7 @@ fn as_json(hello: &Hello, facts: &[Fact]) -> Value {
     json!({
         "version": 1,
         "device": hello.device,
-        "chip": format!("{:x}", hello.chip_id),
+        "chip": hello.chip(),
         "firmware": hello.firmware,
         "drivers": drivers(hello),
         "state": state_name(hello.state),
@@ -105,7 +105,7 @@ fn drivers(hello: &Hello) -> Vec<&'static str> {
 }
 
 /// A state's name for people and in JSON.
-fn state_name(number: u8) -> &'static str {
+pub(super) fn state_name(number: u8) -> &'static str {
     match number {
         state::EMPTY => "empty",
         state::TRIAL => "trial",

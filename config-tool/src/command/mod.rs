@@ -34,6 +34,9 @@ pub(crate) mod simulate;
 /// The file that a verb takes where none is named; `new` writes it.
 pub(crate) const DEFAULT_FILE: &str = "node.toml";
 
+/// What a command says at its end that carried a node's network.
+pub(crate) const CARRIED: &str = "readings stop when this ends; keep `dunlin bridge` running";
+
 /// How a command ends. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {

@@ -7,7 +7,7 @@ use dunlin_config_format::message::monitor;
 use serde_json::{Value, json};
 
 use super::node::NodeArguments;
-use super::{CommandError, Exit, Outcome, number};
+use super::{CARRIED, CommandError, Exit, Outcome, number};
 use crate::device::{MonitorTask, NodeEvent};
 use crate::interrupt::Interrupt;
 use crate::remote::Remote;
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         return over_mqtt(arguments, remote, &interrupt);
     }
     let (mut connection, hello) = arguments.node.line.meet(None)?;
-    let name = hello.device.unwrap_or_else(|| format!("{:x}", hello.chip_id));
+    let name = hello.device.clone().unwrap_or_else(|| hello.chip());
     if !arguments.json {
         println!("{name} on {}; Ctrl-C ends", connection.target());
     }
@@ -42,6 +42,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         // A closed pipe, such as that of `head`, is a reader that has seen enough.
         shown.is_ok() && !interrupt.is_set()
     })?;
+    if connection.has_carried() && !arguments.json {
+        // To a pipe that is closed nothing is told.
+        let _ = writeln!(std::io::stdout(), "{CARRIED}");
+    }
     Ok(Exit::Done)
 }
 

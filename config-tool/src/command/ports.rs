@@ -1,15 +1,25 @@
 //! `dunlin ports`: lists serial ports, without opening any.
 
+use serde_json::{Value, json};
+
 use super::{Exit, Outcome};
-use crate::line::{candidates, simulation_runs};
+use crate::line::{Candidate, candidates, simulation_runs};
 
 /// List serial ports, without opening any
 #[derive(clap::Args, Debug)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// One JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the command.
-pub(crate) fn run(_: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let found = candidates();
+    if arguments.json {
+        println!("{}", as_json(&found));
+        return Ok(Exit::Done);
+    }
     for candidate in &found {
         let obstacle = candidate.obstacle().map_or_else(String::new, |obstacle| format!(" ({obstacle})"));
         println!("{:<16} {}{obstacle}", candidate.port, candidate.adapter);
@@ -22,4 +32,17 @@ pub(crate) fn run(_: &Arguments) -> Outcome {
         );
     }
     Ok(Exit::Done)
+}
+
+fn as_json(found: &[Candidate]) -> Value {
+    let mut ports: Vec<Value> = found
+        .iter()
+        .map(|each| {
+            json!({ "port": each.port, "adapter": each.adapter, "usb": each.is_usb, "obstacle": each.obstacle() })
+        })
+        .collect();
+    if simulation_runs() {
+        ports.push(json!({ "port": "sim", "adapter": "simulation", "usb": false, "obstacle": null }));
+    }
+    json!({ "version": 1, "ports": ports })
 }

@@ -1,12 +1,13 @@
 //! `dunlin read`: measures a sensor now, without touching its filters or its schedule.
 
 use dunlin_config_format::driver::Driver;
-use dunlin_config_format::message::ReadRequest;
+use dunlin_config_format::message::{ReadRequest, Refusal};
 use serde_json::json;
 
 use super::node::{self, NodeArguments};
 use super::{CommandError, Exit, Outcome, number};
-use crate::device::{Measurement, ReadTask};
+use crate::device::{Fact, InfoTask, Measurement, ReadTask};
+use crate::line::LineError;
 use crate::remote::Remote;
 
 /// Measure a sensor now: one of the running configuration, or any chip by driver and pins
@@ -58,13 +59,28 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         scl: driver.map(|_| arguments.scl),
         address: arguments.address,
     };
-    let measured = connection.run(&mut ReadTask::new(&request)?)?;
+    let measured = match connection.run(&mut ReadTask::new(&request)?) {
+        Err(LineError::Device(failure, _)) if failure.is(Refusal::NoSuchSensor) => {
+            let facts = connection.run(&mut InfoTask::new()?)?;
+            let have: Vec<&str> = facts.iter().filter_map(Fact::sensor).collect();
+            let wanted = arguments.sensor.as_deref().unwrap_or_default();
+            return Err(no_such_sensor(wanted, &have));
+        }
+        measured => measured?,
+    };
     let name = arguments.sensor.as_deref().or(arguments.driver.as_deref()).unwrap_or_default();
     let exit = tell(arguments, name, &measured);
-    if let Some(driver) = driver.filter(|_| !arguments.json) {
+    // What did not answer is not worth a place in a file.
+    let has_answered = measured.iter().any(|item| item.name.is_some());
+    if let Some(driver) = driver.filter(|_| has_answered && !arguments.json) {
         print!("{}", snippet(arguments, driver));
     }
     Ok(exit)
+}
+
+fn no_such_sensor(wanted: &str, have: &[&str]) -> CommandError {
+    let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
+    CommandError::new(Exit::Device, format!("the device has no sensor `{wanted}`; it has: {have}"))
 }
 
 fn tell(arguments: &Arguments, sensor: &str, measured: &[Measurement]) -> Exit {

@@ -2,6 +2,8 @@
 
 use dunlin_config_format::message::RestartRequest;
 
+use serde_json::json;
+
 use super::{Exit, LineArguments, Outcome};
 use crate::device::{Ask, HelloTask, Patience};
 
@@ -10,6 +12,9 @@ use crate::device::{Ask, HelloTask, Patience};
 pub(crate) struct Arguments {
     #[command(flatten)]
     line: LineArguments,
+    /// One JSON object instead of words
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
@@ -23,6 +28,14 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             "the board took the request but has not restarted",
         ));
     }
-    println!("restarted");
+    if arguments.json {
+        let boot_id = format!("{:08x}", again.boot_id);
+        println!(
+            "{}",
+            json!({ "version": 1, "restarted": again.device, "chip": again.chip(), "boot-id": boot_id })
+        );
+    } else {
+        println!("restarted");
+    }
     Ok(Exit::Done)
 }

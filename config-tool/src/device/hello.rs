@@ -41,6 +41,13 @@ pub struct Hello {
     pub rollback: Option<(u16, Option<u32>)>,
 }
 
+impl Hello {
+    /// Returns the chip's identifier as it is told everywhere.
+    pub fn chip(&self) -> String {
+        format!("{:08x}", self.chip_id)
+    }
+}
+
 /// Asks who is there.
 #[derive(Debug)]
 pub struct HelloTask {

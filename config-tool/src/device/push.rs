@@ -46,6 +46,8 @@ pub struct Package {
     pub drivers: Vec<(u8, String)>,
     /// Name and value of each secret.
     pub secrets: Vec<(String, Vec<u8>)>,
+    /// What the compiler warns of, as people read it.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Debug for Package {

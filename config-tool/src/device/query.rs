@@ -67,6 +67,13 @@ pub struct Fact {
     pub is_text: bool,
 }
 
+impl Fact {
+    /// Returns the sensor whose health this is.
+    pub fn sensor(&self) -> Option<&str> {
+        self.name.strip_prefix("health.")
+    }
+}
+
 /// Asks how the node is.
 #[derive(Debug)]
 pub struct InfoTask {

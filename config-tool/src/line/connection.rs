@@ -95,6 +95,7 @@ pub struct Connection {
     shared: Option<(Hub, Option<Listener>)>,
     /// The node's network, while this process holds the port and the device has spoken.
     network: Option<Network>,
+    has_carried: bool,
 }
 
 impl Connection {
@@ -105,7 +106,7 @@ impl Connection {
     pub fn open(target: Target) -> Result<Self, LineError> {
         let (events, shared) = join_or_open(&target)?;
         let (station, started, heard) = (Station::default(), Instant::now(), Heard::default());
-        Ok(Connection { target, events, station, started, heard, shared, network: None })
+        Ok(Connection { target, events, station, started, heard, shared, network: None, has_carried: false })
     }
 
     /// Returns what was opened.
@@ -116,6 +117,11 @@ impl Connection {
     /// Returns whether another command holds the port and shares it.
     pub fn is_guest(&self) -> bool {
         self.shared.is_none()
+    }
+
+    /// Returns whether the node's network went over this line, carried by this process.
+    pub fn has_carried(&self) -> bool {
+        self.has_carried
     }
 
     /// Runs `task` to its end. `watch` is called after each step with the task and the text that was heard; it returns
@@ -183,7 +189,11 @@ impl Connection {
     fn write(&mut self) -> Result<(), LineError> {
         let bytes = self.station.take_bytes();
         match &mut self.shared {
-            None => self.events.write_line(&bytes).map_err(broken),
+            None => {
+                // A holder that has ended is told by the reader, and its place may be taken.
+                let _ = self.events.write_line(&bytes);
+                Ok(())
+            }
             Some((hub, _)) => {
                 hub.receive_client(OWN, &bytes);
                 self.write_port()
@@ -272,6 +282,7 @@ impl Connection {
         }
         while let Some(packet) = hub.take_packet() {
             if let Some(network) = &mut self.network {
+                self.has_carried = true;
                 network.receive(packet);
             }
         }
@@ -288,6 +299,10 @@ impl Connection {
         }
         // Frames of its network would go into a queue that nobody reads.
         self.network = None;
+        if self.target == Target::Simulation && !simulation_runs() {
+            let words = "the simulation has ended, and with it its board; `dunlin simulate --flash FILE` keeps what is stored";
+            return Err(LineError::Broken(words.to_owned()));
+        }
         (self.events, self.shared) = join_or_open(&self.target)?;
         Ok(())
     }
@@ -316,7 +331,7 @@ type Opened = (Events, Option<(Hub, Option<Listener>)>);
 fn join_or_open(target: &Target) -> Result<Opened, LineError> {
     let mut tries = 0;
     loop {
-        let path = socket_path(target);
+        let path = socket_path(target).ok();
         if let Some(halves) = path.as_ref().and_then(|path| share::join(path)) {
             return Ok((Events::read(halves), None));
         }
@@ -354,8 +369,11 @@ fn broken(error: io::Error) -> LineError {
     LineError::Broken(error.to_string())
 }
 
-/// The socket through which a held line is shared; none where there is no folder for it.
-pub fn socket_path(target: &Target) -> Option<PathBuf> {
+/// The socket through which a held line is shared.
+///
+/// # Errors
+/// Where there is no folder for it; in words with the cure.
+pub fn socket_path(target: &Target) -> io::Result<PathBuf> {
     let name = match target {
         Target::Simulation => "sim".to_owned(),
         Target::Port(path) => {
@@ -365,7 +383,7 @@ pub fn socket_path(target: &Target) -> Option<PathBuf> {
         }
         Target::Tcp(address) => format!("tcp-{}", flat(address)),
     };
-    Some(folder::runtime().ok()?.join(name + ".sock"))
+    folder::socket(&(name + ".sock"))
 }
 
 fn flat(text: &str) -> String {
@@ -374,5 +392,5 @@ fn flat(text: &str) -> String {
 
 /// Returns whether a simulation on this computer can be joined.
 pub fn simulation_runs() -> bool {
-    socket_path(&Target::Simulation).is_some_and(|path| share::join(&path).is_some())
+    socket_path(&Target::Simulation).is_ok_and(|path| share::join(&path).is_some())
 }

@@ -5,18 +5,43 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Returns the folder for sockets, made if it is missing and closed to other users: `$XDG_RUNTIME_DIR/dunlin`, or a folder
-/// of this user in the temporary folder.
+/// Most bytes of a socket's path: the system takes 107, some 103.
+const PATH_LEN: usize = 100;
+
+/// Returns the path of the socket called `name`, in a folder that is made if it is missing and closed to other users:
+/// `$XDG_RUNTIME_DIR/dunlin`, or a folder of this user in the temporary folder. Where that path is longer than a socket's
+/// may be, a short one that belongs to it alone.
 ///
 /// # Errors
-/// Where it can't be made, or where what is there belongs to another user.
-pub fn runtime() -> io::Result<PathBuf> {
+/// Where the folder can't be made, or where what is there belongs to another user; in words with the cure.
+pub fn socket(name: &str) -> io::Result<PathBuf> {
+    let own = format!("dunlin-{}", user());
     let folder = match std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty()) {
         Some(path) => Path::new(&path).join("dunlin"),
-        None => std::env::temp_dir().join(format!("dunlin-{}", user())),
+        None => std::env::temp_dir().join(&own),
     };
-    make_private(&folder)?;
-    Ok(folder)
+    let path = folder.join(name);
+    let (folder, path) = if path.as_os_str().len() <= PATH_LEN {
+        (folder, path)
+    } else {
+        let short = Path::new("/tmp").join(own);
+        let path = short.join(format!("{:016x}.sock", digest(path.as_os_str().as_encoded_bytes())));
+        (short, path)
+    };
+    make_private(&folder).map_err(|error| {
+        let shown = folder.display();
+        let text =
+            format!("the folder `{shown}` can't be made ({error}): set XDG_RUNTIME_DIR to a folder of yours");
+        io::Error::new(error.kind(), text)
+    })?;
+    Ok(path)
+}
+
+/// FNV-1a: the same in every version of this program.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// Returns the file that remembers ports: `$XDG_STATE_HOME/dunlin/ports`, or `~/.local/state/dunlin/ports`.
@@ -71,8 +96,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     // Another user could have made it first, as a folder or as a link to one.
     let found = fs::symlink_metadata(folder)?;
     if !found.is_dir() || found.uid() != user() {
-        let text = format!("`{}` belongs to another user: set XDG_RUNTIME_DIR", folder.display());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
     if found.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;

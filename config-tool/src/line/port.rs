@@ -44,6 +44,8 @@ enum Cause {
     Busy,
     Permission,
     NoSimulation,
+    /// A file that is no serial port.
+    NoPort,
     Other(io::Error),
 }
 
@@ -61,6 +63,7 @@ impl OpenError {
             io::ErrorKind::NotFound => Cause::Missing,
             io::ErrorKind::PermissionDenied => Cause::Permission,
             io::ErrorKind::ResourceBusy => Cause::Busy,
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => Cause::NoPort,
             _ => Cause::Other(error),
         };
         OpenError { target: target.to_string(), cause }
@@ -84,6 +87,7 @@ impl fmt::Display for OpenError {
                 group(target).as_deref().unwrap_or("dialout")
             ),
             Cause::NoSimulation => f.write_str("no simulation is running: start one with `dunlin simulate`"),
+            Cause::NoPort => write!(f, "`{target}` is no serial port: `dunlin ports` lists what there is"),
             Cause::Other(error) => write!(f, "`{target}` can't be opened: {error}"),
         }
     }
@@ -136,12 +140,17 @@ fn open_serial(path: &str) -> io::Result<Halves> {
 #[cfg(unix)]
 fn keep_lines_at_close(path: &str) -> io::Result<()> {
     use rustix::fs::{Mode, OFlags, open};
+    use rustix::io::Errno;
     use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let port = open(path, flags, Mode::empty())?;
-    if let Ok(mut settings) = tcgetattr(&port) {
-        settings.control_modes.remove(ControlModes::HUPCL);
-        let _ = tcsetattr(&port, OptionalActions::Now, &settings);
+    match tcgetattr(&port) {
+        Ok(mut settings) => {
+            settings.control_modes.remove(ControlModes::HUPCL);
+            let _ = tcsetattr(&port, OptionalActions::Now, &settings);
+        }
+        Err(Errno::NOTTY) => return Err(io::ErrorKind::InvalidInput.into()),
+        Err(_) => {}
     }
     Ok(())
 }

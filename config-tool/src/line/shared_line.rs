@@ -28,11 +28,20 @@ impl SharedLine {
     /// thread whenever [`exchange`](SharedLine::exchange) has something to do.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AddrInUse`] where another process shares a line of this name, and whatever the system refuses.
+    /// [`io::ErrorKind::AddrInUse`] where another process shares a line of this name, and whatever the system refuses; in words
+    /// with the cure.
     pub fn start(target: &Target, notify: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
-        let path = socket_path(target).ok_or(io::ErrorKind::NotFound)?;
+        let path = socket_path(target)?;
         let (sender, events) = mpsc::channel();
-        let listener = Listener::bind(path, Queue::new(sender, Some(Arc::new(notify))))?;
+        let listener = Listener::bind(path, Queue::new(sender, Some(Arc::new(notify)))).map_err(|error| {
+            if error.kind() != io::ErrorKind::AddrInUse {
+                return error;
+            }
+            let text = format!(
+                "another one is `{target}` already: end it, or start this one with XDG_RUNTIME_DIR set to another folder"
+            );
+            io::Error::new(error.kind(), text)
+        })?;
         Ok(SharedLine { hub: Hub::new(), listener, events, last_local: FIRST_LOCAL, started: Instant::now() })
     }
 

@@ -142,6 +142,10 @@ fn pick(found: Vec<Candidate>, remembered: Option<String>, simulation: bool) -> 
         if port == "sim" && simulation {
             return Ok(Chosen { target: Target::Simulation, because: Some("used for this device before") });
         }
+        // What is behind a socket is on no list of ports.
+        if let Ok(target @ Target::Tcp(_)) = port.parse() {
+            return Ok(Chosen { target, because: Some("used for this device before") });
+        }
         if found.iter().any(|candidate| candidate.port == port) {
             return Ok(Chosen { target: Target::Port(port), because: Some("used for this device before") });
         }
@@ -226,6 +230,8 @@ mod tests {
         );
         let remembered = pick(both.clone(), Some("/dev/ttyUSB1".to_owned()), false).unwrap();
         assert_eq!(remembered.target, Target::Port("/dev/ttyUSB1".to_owned()));
+        let socket = pick(both.clone(), Some("tcp://localhost:7000".to_owned()), false).unwrap();
+        assert_eq!(socket.target, Target::Tcp("localhost:7000".to_owned()));
         // A remembered port that is gone is no reason to take another.
         assert!(pick(both, Some("/dev/ttyUSB7".to_owned()), false).is_err());
     }

@@ -3,6 +3,7 @@
 
 mod cable;
 mod mosquitto;
+mod push;
 
 use std::fs;
 use std::path::PathBuf;
@@ -70,6 +71,14 @@ impl Bench {
         fs::write(self.folder.join(name), text).unwrap();
     }
 
+    /// Ends the command that stays with Ctrl-C, and returns what it said.
+    fn interrupt(&mut self) -> String {
+        let mut child = self.simulation.take().unwrap();
+        interrupt(&child);
+        child.wait().unwrap();
+        fs::read_to_string(self.folder.join("stay.log")).unwrap()
+    }
+
     fn kill(&mut self) {
         if let Some(mut child) = self.simulation.take() {
             let _ = child.kill();
@@ -87,6 +96,11 @@ impl Drop for Bench {
 
 fn tutorial() -> String {
     fs::read_to_string(repository("examples/configs/tutorial.toml")).unwrap()
+}
+
+/// Presses Ctrl-C.
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
 /// Takes `["lux-1", N, L]` apart.
@@ -127,6 +141,10 @@ fn the_tutorial_reaches_a_real_broker_every_two_seconds() {
         &["-t", "dunlin/esp8266/request/read", "-e", "answers/1", "-m", "lux-9", "-W", "5"],
     );
     assert_eq!(answer.trim(), r#"{"error":"no-such-sensor","have":["lux-1"]}"#);
+    let answer = broker
+        .client("mosquitto_rr", &["-t", "dunlin/esp8266/request/info", "-e", "answers/1", "-n", "-W", "5"]);
+    let info: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((&info["device"], &info["state"]), (&"esp8266".into(), &"confirmed".into()), "{answer}");
 }
 
 #[test]
@@ -140,6 +158,7 @@ fn a_board_reaches_the_broker_through_the_cable_it_is_pushed_by() {
     // A push carries the network itself: the trial ends with a confirmation.
     let output = bench.run(&["push", "node.toml", "--port", &board.port]);
     assert!(output.status.success() && text(&output).contains("confirmed"), "{}", text(&output));
+    assert!(text(&output).contains("keep `dunlin bridge` running"), "{}", text(&output));
     subscriber.find(Duration::from_secs(1), |line| line.ends_with("online")).expect("the birth");
     // Then a command that stays does.
     bench.stay(&["bridge", "--port", &board.port]);
@@ -162,6 +181,9 @@ fn a_board_reaches_the_broker_through_the_cable_it_is_pushed_by() {
     assert!(output.status.success(), "{}", text(&output));
     bench.stay(&["monitor", "--port", &board.port]);
     find("next-topic").expect("a reading over the next command");
+    // It says at its end what ends with it.
+    let log = bench.interrupt();
+    assert!(log.contains("keep `dunlin bridge` running"), "{log}");
 }
 
 #[test]
@@ -193,7 +215,7 @@ fn a_push_changes_the_running_node_and_the_same_push_changes_nothing() {
     );
     // What is on the board is what was pushed.
     let output = bench.run(&["pull", "--port", "sim", "-o", "pulled.dunlin"]);
-    assert!(output.status.success(), "{}", text(&output));
+    assert!(output.status.success() && text(&output).contains("generation 2, hash"), "{}", text(&output));
     let output = bench.run(&["push", "pulled.dunlin", "--port", "sim"]);
     assert!(text(&output).contains("unchanged"), "{}", text(&output));
     // As a file as well, and what another one would change is told.
@@ -320,6 +342,7 @@ fn a_file_with_a_wrong_broker_is_given_up() {
     let output = bench.run(&["push", "wrong.toml", "--port", "sim"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("rolled back"), "{}", text(&output));
+    assert!(!text(&output).contains("not your file"), "{}", text(&output));
     let birth = subscriber.find(Duration::from_secs(20), |line| {
         line.contains("\"rollback\":{\"generation\":2,\"reason\":\"broker-unreachable\"}")
     });
@@ -350,7 +373,7 @@ fn killed_at_any_moment_of_a_push_it_has_the_old_or_the_new_configuration() {
         let deadline = Instant::now() + Duration::from_secs(20);
         let configuration = loop {
             assert!(Instant::now() < deadline, "the board does not answer: {}", bench.log());
-            let output = bench.run(&["pull", "--port", "sim", "-o", "pulled.dunlin"]);
+            let output = bench.run(&["pull", "--port", "sim", "--force", "-o", "pulled.dunlin"]);
             if output.status.success() {
                 break fs::read(bench.folder.join("pulled.dunlin")).unwrap();
             }

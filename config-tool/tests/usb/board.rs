@@ -108,6 +108,8 @@ pub(crate) struct Board {
     boot_id: u32,
     monitored: u8,
     uptime_ms: u64,
+    /// Whether nothing answered to the last measurement.
+    is_absent: bool,
     line: SerialLine,
 }
 
@@ -116,7 +118,7 @@ impl Board {
         let mut store = Store::new(chip);
         let running = store.load(&mut [0; BODY_SIZE]);
         let (store, verdicts) = (RefCell::new(store), RefCell::new(0));
-        Board { store, running, verdicts, boot_id, monitored: 0, uptime_ms: 0, line }
+        Board { store, running, verdicts, boot_id, monitored: 0, uptime_ms: 0, is_absent: false, line }
     }
 }
 
@@ -222,15 +224,31 @@ impl Node for Board {
     }
 
     fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
+        if index == 39 {
+            return Some(("health.lux-1", Value::Text("ok")));
+        }
         Some(("fact", Value::Unsigned(index.into())))
     }
 
     async fn read(&mut self, request: &m::ReadRequest<'_>) -> Result<u8, Refused> {
         let is_known = request.sensor == Some("lux-1") || request.driver == Some(1);
+        self.is_absent = request.address == Some(0x30);
         if is_known { Ok(1) } else { Err(Refusal::NoSuchSensor.into()) }
     }
 
     fn read_item(&self, _: u8) -> Option<m::ReadItem<'_>> {
+        if self.is_absent {
+            let health = "absent";
+            return Some(m::ReadItem {
+                index: 0,
+                count: 1,
+                health,
+                name: None,
+                raw: None,
+                filtered: None,
+                unit: None,
+            });
+        }
         Some(m::ReadItem {
             index: 0,
             count: 1,

@@ -42,7 +42,11 @@ fn push_pull_info_and_erase() {
 
     let pulled = file.with_extension("pulled");
     let (code, text) = run(&board, &["pull", "-o", pulled.to_str().unwrap()]);
-    assert_eq!(code, 0, "{text}");
+    assert!(code == 0 && text.contains("device esp8266, generation 1, hash "), "{text}");
+    // What is there may be written by hand.
+    let (code, text) = run(&board, &["pull", "-o", pulled.to_str().unwrap()]);
+    assert!(code == 1 && text.contains("add `--force`"), "{text}");
+    assert_eq!(run(&board, &["pull", "--force", "-o", pulled.to_str().unwrap()]).0, 0);
     assert_eq!(std::fs::read(&pulled).unwrap(), std::fs::read(&file).unwrap());
 
     let (code, text) = run(&board, &["info", "--json"]);
@@ -52,10 +56,16 @@ fn push_pull_info_and_erase() {
         (&info["version"], &info["device"], &info["generation"]),
         (&1.into(), &"esp8266".into(), &1.into())
     );
+    assert_eq!(info["chip"], "00c0ffee");
+    let (code, text) = run(&board, &["diff", path, "--json"]);
+    let diff: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!((code, &diff["version"], &diff["equal"]), (0, &1.into(), &true.into()));
 
     let (code, text) = run(&board, &["erase"]);
     assert!(code == 64 && text.contains("--yes"), "{text}");
-    assert_eq!(run(&board, &["erase", "--yes"]).0, 0);
+    let (code, text) = run(&board, &["erase", "--yes", "--json"]);
+    let erased: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!((code, &erased["version"], &erased["erased"]), (0, &1.into(), &"esp8266".into()));
     let (code, text) = run(&board, &["pull"]);
     assert!(code == 2 && text.contains("nothing is stored"), "{text}");
     std::fs::remove_file(file).unwrap();
@@ -82,9 +92,12 @@ fn read_and_probe_end_in_toml() {
     let (code, text) = run(&board, &["read", "lux-1"]);
     assert!(code == 0 && text.contains("illuminance      284.1312 lx  filtered 284 lx"), "{text}");
     let (code, text) = run(&board, &["read", "lux-2"]);
-    assert!(code == 2 && text.contains("no sensor of this name"), "{text}");
+    assert!(code == 2 && text.contains("has no sensor `lux-2`; it has: lux-1"), "{text}");
     let (code, text) = run(&board, &["read", "--driver", "tsl2591", "--sda", "4", "--scl", "5"]);
     assert!(code == 0 && text.contains("[sensor.tsl2591-1]"), "{text}");
+    // What does not answer is not worth a place in a file.
+    let (code, text) = run(&board, &["read", "--driver", "tsl2591", "--address", "0x30"]);
+    assert!(code == 2 && text.contains("tsl2591: absent") && !text.contains("[sensor"), "{text}");
     let (code, text) = run(&board, &["probe", "--sda", "4", "--scl", "5"]);
     assert!(code == 0 && text.contains("0x29  could be tsl2591") && text.contains("sda = 4"), "{text}");
     let (code, text) = run(&board, &["probe", "--sda", "4", "--scl", "4"]);
@@ -150,6 +163,12 @@ fn what_can_t_be_pushed_is_told_before_a_port_is_opened() {
     std::fs::remove_file(file).unwrap();
     let (code, text) = run(&["info"]);
     assert!(code == 2 && text.contains("does not exist"), "{text}");
+    for path in ["/dev/null", "/tmp"] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_dunlin")).args(["info", "--port", path]).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("is no serial port: `dunlin ports`"), "{text}");
+    }
     let (code, _) = run(&["frobnicate"]);
     assert_eq!(code, 64);
 }

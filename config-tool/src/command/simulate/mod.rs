@@ -221,6 +221,7 @@ fn load(file: Option<&Path>) -> Result<Loaded, CommandError> {
     match file.or_else(|| default.exists().then_some(default)) {
         Some(path) => {
             let (package, missing) = package::load_without_secrets(path).map_err(|error| refused(&error))?;
+            package.warnings.iter().for_each(|warning| eprintln!("{warning}"));
             Ok(Loaded { name: path.display().to_string(), package, missing })
         }
         None => {

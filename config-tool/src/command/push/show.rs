@@ -1,128 +1,18 @@
-//! `dunlin push`: brings a configuration to a board and waits for the verdict.
+//! How a push is told: to people, and to scripts.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::time::Duration;
 
 use dunlin_config_format::reason::Reason;
 use serde_json::{Value, json};
 
-use super::{CommandError, DEFAULT_FILE, Exit, LineArguments, Outcome, folder, short};
-use crate::device::{FAST_RATE, MonitorTask, Package, Progress, PushOptions, PushTask, Pushed, Trial};
-use crate::interrupt::Interrupt;
-use crate::line::Connection;
-use crate::package;
-
-/// How often a file that is watched is looked at.
-pub(crate) const SAVE_PERIOD: Duration = Duration::from_millis(200);
-
-/// Bring a configuration to a board and wait until it is confirmed or rolled back
-#[derive(clap::Args, Debug)]
-pub(crate) struct Arguments {
-    /// File with the configuration
-    #[arg(default_value = DEFAULT_FILE)]
-    file: PathBuf,
-    #[command(flatten)]
-    line: LineArguments,
-    /// Push again at every save, until Ctrl-C
-    #[arg(long)]
-    watch: bool,
-    /// Confirm without a broker, when the node has started (for the bench)
-    #[arg(long)]
-    confirm: bool,
-    /// End when it is stored, without waiting for the verdict
-    #[arg(long, conflicts_with = "watch")]
-    no_wait: bool,
-    /// Replace the configuration of a board that carries another device's
-    #[arg(long)]
-    replace: bool,
-    /// JSON Lines instead of text
-    #[arg(long)]
-    json: bool,
-}
-
-/// Runs the command.
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let interrupt = Interrupt::watch().map_err(|error| CommandError::new(Exit::Device, error))?;
-    let mut show = Show::new(arguments.json);
-    let mut saved = modified(&arguments.file);
-    let package = load(&arguments.file)?;
-    show.file(&arguments.file, &package);
-    let mut connection = arguments.line.connect(Some(&package.device))?;
-    let mut exit = push(arguments, package, &mut connection, &mut show, &interrupt)?;
-    while arguments.watch && !interrupt.is_set() {
-        // The port stays open and goes on serving other commands.
-        connection.run_watching(&mut MonitorTask::new(0), |_, _| {
-            !interrupt.is_set() && modified(&arguments.file) == saved
-        })?;
-        if interrupt.is_set() {
-            break;
-        }
-        // An editor may write a file in several steps.
-        std::thread::sleep(SAVE_PERIOD);
-        saved = modified(&arguments.file);
-        let pushed = load(&arguments.file).and_then(|package| {
-            show.file(&arguments.file, &package);
-            push(arguments, package, &mut connection, &mut show, &interrupt)
-        });
-        // A mistake in the file, or a rollback, is told; the next save is another try.
-        match pushed {
-            Ok(pushed) => exit = pushed,
-            Err(error) => eprintln!("error: {}", error.text),
-        }
-    }
-    Ok(exit)
-}
-
-fn load(path: &Path) -> Result<Package, CommandError> {
-    package::load(path).map_err(|error| CommandError::new(Exit::Refused, error))
-}
-
-/// Returns what tells one save of a file from the next.
-pub(crate) fn modified(path: &Path) -> Option<(SystemTime, u64)> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.len()))
-}
-
-fn push(
-    arguments: &Arguments,
-    package: Package,
-    connection: &mut Connection,
-    show: &mut Show,
-    interrupt: &Interrupt,
-) -> Outcome {
-    let options = PushOptions {
-        confirm: arguments.confirm,
-        replace: arguments.replace,
-        no_wait: arguments.no_wait,
-        rate: Some(FAST_RATE),
-    };
-    let device = package.device.clone();
-    let mut task = PushTask::new(package, options)?;
-    let mut is_stored = false;
-    let started = Instant::now();
-    let ended = connection.run_watching(&mut task, |task, _| {
-        while let Some(progress) = task.take_progress() {
-            is_stored |= matches!(progress, Progress::Stored { .. } | Progress::Trial(_));
-            show.progress(&progress);
-        }
-        !interrupt.is_set()
-    });
-    show.end_line();
-    let Some(pushed) = ended? else {
-        show.interrupted(is_stored);
-        return Ok(if is_stored { Exit::Done } else { Exit::Device });
-    };
-    folder::remember_port(&device, &connection.target().to_string());
-    show.pushed(&pushed, started.elapsed());
-    Ok(match pushed {
-        Pushed::Unchanged | Pushed::Confirmed | Pushed::Stored => Exit::Done,
-        Pushed::Rejected { .. } | Pushed::OnTrial { .. } => Exit::Device,
-    })
-}
+use super::super::{CARRIED, short};
+use super::remarks::{Remarks, SensorFault};
+use crate::device::{Package, Progress, Pushed, Trial};
 
 /// Tells how a push goes: one line that changes in a terminal, plain lines elsewhere, or JSON Lines.
-struct Show {
+pub(super) struct Show {
     is_json: bool,
     is_terminal: bool,
     /// Whether the terminal's last line is one that changes.
@@ -131,11 +21,11 @@ struct Show {
 }
 
 impl Show {
-    fn new(is_json: bool) -> Self {
+    pub(super) fn new(is_json: bool) -> Self {
         Show { is_json, is_terminal: std::io::stderr().is_terminal(), is_open: false, last: String::new() }
     }
 
-    fn file(&mut self, path: &Path, package: &Package) {
+    pub(super) fn file(&mut self, path: &Path, package: &Package) {
         let hash = short(&package.hash);
         if self.is_json {
             let (file, bytes) = (path.display().to_string(), package.image.len());
@@ -147,15 +37,15 @@ impl Show {
         println!("{}: device {}, {} bytes, hash {hash}", path.display(), package.device, package.image.len());
     }
 
-    fn progress(&mut self, progress: &Progress) {
+    pub(super) fn progress(&mut self, progress: &Progress) {
         if self.is_json {
             let (event, fields) = as_json(progress);
             return self.json(event, &fields);
         }
         match progress {
             Progress::Hello(hello) => self.line(&format!(
-                "board {:x}, firmware {}, runs {}",
-                hello.chip_id,
+                "board {}, firmware {}, runs {}",
+                hello.chip(),
                 hello.firmware,
                 hello.device.as_deref().unwrap_or("nothing")
             )),
@@ -171,8 +61,12 @@ impl Show {
         }
     }
 
-    fn pushed(&mut self, pushed: &Pushed, took: Duration) {
+    /// Tells the verdict, and what a person should know with it.
+    pub(super) fn pushed(&mut self, pushed: &Pushed, took: Duration, remarks: &Remarks) {
         if self.is_json {
+            for SensorFault { sensor, health, words } in &remarks.faults {
+                self.json("fault", &json!({ "sensor": sensor, "health": health, "text": words }));
+            }
             let (verdict, reason) = match pushed {
                 Pushed::Unchanged => ("unchanged", None),
                 Pushed::Confirmed => ("confirmed", None),
@@ -183,7 +77,10 @@ impl Show {
             let reason = reason.and_then(Reason::from_code).map(Reason::name);
             return self.json(
                 "verdict",
-                &json!({ "verdict": verdict, "reason": reason, "seconds": took.as_secs_f64() }),
+                &json!({
+                    "verdict": verdict, "reason": reason, "seconds": took.as_secs_f64(),
+                    "same-broker": remarks.is_same_broker,
+                }),
             );
         }
         let seconds = format!("{:.1} s", took.as_secs_f64());
@@ -194,7 +91,12 @@ impl Show {
             Pushed::Confirmed => println!("confirmed after {seconds}"),
             Pushed::Stored => println!("stored after {seconds}; `dunlin info` tells the verdict"),
             Pushed::Rejected { reason } => {
-                println!("rolled back: {}; the configuration before it runs again", why(*reason));
+                let broker = if remarks.is_same_broker {
+                    "; the configuration before it has the same broker: it is probably the broker, not your file"
+                } else {
+                    ""
+                };
+                println!("rolled back: {}{broker}; the configuration before it runs again", why(*reason));
             }
             Pushed::OnTrial { reason } => {
                 println!(
@@ -203,9 +105,19 @@ impl Show {
                 );
             }
         }
+        for SensorFault { sensor, health, words } in &remarks.faults {
+            println!("{sensor}: {health}: {words}");
+        }
     }
 
-    fn interrupted(&mut self, is_stored: bool) {
+    /// Says that this process carried the node's network.
+    pub(super) fn carried(&self) {
+        if !self.is_json {
+            println!("{CARRIED}");
+        }
+    }
+
+    pub(super) fn interrupted(&mut self, is_stored: bool) {
         if self.is_json {
             return self.json("interrupted", &json!({ "stored": is_stored }));
         }
@@ -240,7 +152,7 @@ impl Show {
         text.clone_into(&mut self.last);
     }
 
-    fn end_line(&mut self) {
+    pub(super) fn end_line(&mut self) {
         if std::mem::take(&mut self.is_open) {
             eprint!("\r\x1b[2K");
         }
@@ -311,10 +223,9 @@ pub(crate) fn why(code: Option<u16>) -> String {
 
 fn as_json(progress: &Progress) -> (&'static str, Value) {
     match progress {
-        Progress::Hello(hello) => (
-            "board",
-            json!({ "chip": format!("{:x}", hello.chip_id), "firmware": hello.firmware, "device": hello.device }),
-        ),
+        Progress::Hello(hello) => {
+            ("board", json!({ "chip": hello.chip(), "firmware": hello.firmware, "device": hello.device }))
+        }
         Progress::Erasing => ("erasing", json!({})),
         Progress::Sending { sent, length } => ("sending", json!({ "sent": sent, "length": length })),
         Progress::Stored { generation } => ("stored", json!({ "generation": generation })),

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod broken_flash;
+mod noise;
 mod power;
 mod push;
 mod queries;
+mod same;
 mod world;

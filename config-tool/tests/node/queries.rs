@@ -43,6 +43,9 @@ fn an_empty_board_is_probed_and_read() {
     let refused = world.run(&mut Ask::new(&ProbeRequest { sda: 6, scl: 7 }, Patience::MEASURE).unwrap());
     assert!(refused.unwrap_err().is(Refusal::PinsRefused));
     assert!(world.run(&mut PullTask::new().unwrap()).unwrap_err().is(Refusal::NothingStored));
+    let named = ReadRequest { sensor: Some("lux-9"), driver: None, sda: None, scl: None, address: None };
+    let refused = world.run(&mut ReadTask::new(&named).unwrap());
+    assert!(refused.unwrap_err().is(Refusal::NothingStored));
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::rc::Rc;
 
 use dunlin::device::{Failure, Package, PushOptions, PushTask, Pushed, Station, Task};
 use dunlin::package;
+use dunlin_agent::platform::ResetCause;
 use dunlin_config_format::config::{
     Config, Device, I2cBus, Link, List, Member, Mqtt, Or, Payload, QoS, Report, Sensor,
 };
 use dunlin_config_format::driver::Driver;
+use dunlin_config_format::frame::{Received, Receiver};
 use dunlin_config_format::image::Header;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::simulation::Simulation;
@@ -36,6 +39,11 @@ impl Default for Wish {
 
 /// Makes a package of a wish: the tutorial's configuration.
 pub(crate) fn package(wish: Wish) -> Package {
+    package_with(wish, &[])
+}
+
+/// Makes a package of a wish with assets, which make it longer.
+pub(crate) fn package_with(wish: Wish, assets: &[u8]) -> Package {
     let bus = [I2cBus { id: "main", sda: 4, scl: 5, frequency_hz: Or(100_000) }];
     let sensor = [Sensor {
         id: "lux-1",
@@ -79,14 +87,19 @@ pub(crate) fn package(wish: Wish) -> Package {
     let mut body = vec![0; 4096];
     let len = config.encode(&mut body).unwrap();
     body.truncate(len);
-    let image = [&Header::new(&body, &[]).encode(), &body[..]].concat();
+    let image = [&Header::new(&body, assets).encode(), &body[..], assets].concat();
     package::from_image(image, Vec::new()).unwrap()
+}
+
+/// Returns the image that is tested, where it is not the native board.
+pub(crate) fn firmware() -> Option<OsString> {
+    std::env::var_os("DUNLIN_FIRMWARE")
 }
 
 /// Returns a flash chip without configurations, for the board under test.
 fn empty_flash() -> Vec<u8> {
     let mut flash = vec![0xff; 1 << 20];
-    if let Some(path) = std::env::var_os("DUNLIN_FIRMWARE") {
+    if let Some(path) = firmware() {
         let image = std::fs::read(path).unwrap();
         flash[..image.len()].copy_from_slice(&image);
     }
@@ -97,7 +110,7 @@ fn empty_flash() -> Vec<u8> {
 /// is in flash. One suite for both; `cargo xtask test` runs it on the chip too.
 fn board(clock: &Clock, scenario: &Scenario, flash: Vec<u8>, timing: Timing) -> Simulation {
     let flash = NorFlash::with_contents(flash);
-    match std::env::var_os("DUNLIN_FIRMWARE") {
+    match firmware() {
         None => Simulation::new(clock, scenario, flash, timing),
         Some(_) => Simulation::with_chip(clock, scenario, flash, timing),
     }
@@ -109,6 +122,17 @@ struct Ends {
     heard: Vec<u8>,
     to_send: Vec<u8>,
     rate: Option<u32>,
+    /// What the computer has sent and heard, in frames.
+    frames: u64,
+    receivers: [Receiver; 2],
+}
+
+impl Ends {
+    fn count(&mut self, direction: usize, bytes: &[u8]) {
+        for byte in bytes {
+            self.frames += u64::from(matches!(self.receivers[direction].push(*byte), Received::Frame(_)));
+        }
+    }
 }
 
 /// A board, its world, and a computer.
@@ -117,6 +141,8 @@ pub(crate) struct World {
     pub(crate) simulation: Simulation,
     pub(crate) broker: Broker,
     pub(crate) station: Station,
+    /// When the board is reset, once.
+    pub(crate) reset_at: Option<Instant>,
     ends: Rc<RefCell<Ends>>,
     /// What reached the broker: when, topic, payload.
     pub(crate) messages: Rc<RefCell<VecDeque<(Instant, String, String)>>>,
@@ -143,10 +169,29 @@ impl World {
         Self::with(Vec::new(), empty_flash(), timing)
     }
 
+    /// The native board in another light, whatever is tested.
+    pub(crate) fn native(environment: Environment) -> Self {
+        let (clock, scenario) = (Clock::virtual_time(), Scenario::quiet(environment));
+        let flash = NorFlash::new(1 << 20);
+        let simulation = Simulation::new(&clock, &scenario, flash, Timing::default());
+        Self::around(clock, simulation)
+    }
+
+    /// The board under test in another light, with a flash chip whose erases take so long.
+    pub(crate) fn in_light(environment: Environment, erase: Duration) -> Self {
+        let (clock, scenario) = (Clock::virtual_time(), Scenario::quiet(environment));
+        let simulation = board(&clock, &scenario, empty_flash(), Timing { erase, ..Timing::default() });
+        Self::around(clock, simulation)
+    }
+
     fn with(faults: Vec<Fault>, flash: Vec<u8>, timing: Timing) -> Self {
         let scenario = Scenario { faults, ..Scenario::quiet(Environment::constant(284.0)) };
         let clock = Clock::virtual_time();
-        let mut simulation = board(&clock, &scenario, flash, timing);
+        let simulation = board(&clock, &scenario, flash, timing);
+        Self::around(clock, simulation)
+    }
+
+    fn around(clock: Clock, mut simulation: Simulation) -> Self {
         let ends: Rc<RefCell<Ends>> = Rc::default();
         let line_ends = ends.clone();
         simulation.connect_host(move |now, line| {
@@ -154,9 +199,13 @@ impl World {
             if let Some(baud) = ends.rate.take() {
                 line.set_rate(baud);
             }
-            line.host_read(now, &mut ends.heard);
+            let mut heard = Vec::new();
+            line.host_read(now, &mut heard);
             let bytes = std::mem::take(&mut ends.to_send);
             line.host_write(now, &bytes);
+            ends.count(0, &heard);
+            ends.count(1, &bytes);
+            ends.heard.extend(heard);
         });
         let mut broker = Broker::new();
         let messages: Rc<RefCell<VecDeque<_>>> = Rc::default();
@@ -167,7 +216,7 @@ impl World {
                 seen.borrow_mut().push_back((at, (*topic).to_owned(), text));
             }
         });
-        World { clock, simulation, broker, station: Station::default(), ends, messages }
+        World { clock, simulation, broker, station: Station::default(), reset_at: None, ends, messages }
     }
 
     /// Lets the world run until `end`.
@@ -186,9 +235,15 @@ impl World {
         self.run_until(self.clock.now() + Duration::from_secs(seconds));
     }
 
+    /// Returns how many frames the computer has sent, and how many it has heard whole, in all.
+    pub(crate) fn frames(&self) -> u64 {
+        self.ends.borrow().frames
+    }
+
     /// Moves to the next event, at most to `end`.
     fn wait(&mut self, end: Option<Instant>) {
-        let next = [self.simulation.next_event(), self.broker.next_event(), end].into_iter().flatten().min();
+        let next = [self.simulation.next_event(), self.broker.next_event(), end, self.reset_at];
+        let next = next.into_iter().flatten().min();
         let next = next.unwrap_or_else(|| panic!("nothing will ever happen"));
         self.clock.wait_until(next.max(self.clock.now() + Duration::from_ticks(1)));
         self.broker.step(self.clock.now());
@@ -206,6 +261,9 @@ impl World {
         mut watch: impl FnMut(&mut T) -> bool,
     ) -> Option<Result<T::Output, Failure>> {
         loop {
+            if self.reset_at.take_if(|at| *at <= self.clock.now()).is_some() {
+                self.simulation.reset(ResetCause::External);
+            }
             self.simulation.step(&mut self.broker).unwrap();
             let now = std::time::Duration::from_micros(self.clock.now().as_micros());
             let heard = std::mem::take(&mut self.ends.borrow_mut().heard);

@@ -3,8 +3,13 @@
 //! GPIO6 to GPIO8 and GPIO11 carry the flash chip and are no [`Pin`]s; GPIO16 belongs to the real-time clock and has
 //! registers of its own.
 
-use crate::mmio::{Register, Registers};
+use core::convert::Infallible;
 
+use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
+
+use crate::mmio::{Access, Register, Registers};
+
+const OUT_W1TS: Register = Register::new(0x6000_0304);
 const OUT_W1TC: Register = Register::new(0x6000_0308);
 const ENABLE_W1TS: Register = Register::new(0x6000_0310);
 const ENABLE_W1TC: Register = Register::new(0x6000_0314);
@@ -38,39 +43,39 @@ impl Pin {
     }
 
     /// Makes the pin an open-drain line that is let go, with the pad's pull-up.
-    pub fn make_open_drain(self) {
-        ENABLE_W1TC.write(self.mask());
-        OUT_W1TC.write(self.mask());
-        let (pad, function) = self.pad();
-        critical_section::with(|_| {
-            PINS.at(self.0.into()).write(PIN_OPEN_DRAIN);
-            pad.write(pad.read() & !(PAD_FUNCTION | PAD_PULL_DOWN) | function << 4 | PAD_PULL_UP);
-        });
-    }
-
-    /// Makes the pin an input; `pull_up` switches the pad's pull-up on.
-    pub fn make_input(self, pull_up: bool) {
-        ENABLE_W1TC.write(self.mask());
-        let (pad, function) = self.pad();
-        let pull = if pull_up { PAD_PULL_UP } else { 0 };
-        critical_section::with(|_| {
-            PINS.at(self.0.into()).write(0);
-            pad.write(pad.read() & !(PAD_FUNCTION | PAD_PULL_DOWN | PAD_PULL_UP) | function << 4 | pull);
-        });
+    pub fn make_open_drain(self, access: &mut impl Access) {
+        access.write(ENABLE_W1TC, self.mask());
+        access.write(OUT_W1TC, self.mask());
+        self.set_up(access, PIN_OPEN_DRAIN, true);
     }
 
     /// Lets go of an open-drain line (`true`) or pulls it low. Atomic: the register changes one bit.
-    pub fn let_go(self, high: bool) {
-        if high {
-            ENABLE_W1TC.write(self.mask());
-        } else {
-            ENABLE_W1TS.write(self.mask());
-        }
+    #[inline(always)]
+    pub fn let_go(self, access: &mut impl Access, high: bool) {
+        access.write(if high { ENABLE_W1TC } else { ENABLE_W1TS }, self.mask());
     }
 
     /// Returns the level of the pad.
-    pub fn is_high(self) -> bool {
-        IN.read() & self.mask() != 0
+    #[inline(always)]
+    pub fn is_high(self, access: &mut impl Access) -> bool {
+        access.read(IN) & self.mask() != 0
+    }
+
+    /// Makes the pin a GPIO with these settings.
+    fn set_up(self, access: &mut impl Access, settings: u32, pull_up: bool) {
+        let (_, function) = self.pad();
+        critical_section::with(|_| access.write(PINS.at(self.0.into()), settings));
+        self.set_function(access, function, pull_up);
+    }
+
+    /// Connects the pad to a function of this number (`pin_mux_register.h`), with its pull-up or without.
+    pub(crate) fn set_function(self, access: &mut impl Access, function: u32, pull_up: bool) {
+        let (pad, _) = self.pad();
+        let pull = if pull_up { PAD_PULL_UP } else { 0 };
+        let function = (function & 3) << 4 | (function >> 2) << 8;
+        critical_section::with(|_| {
+            access.change(pad, PAD_FUNCTION | PAD_PULL_DOWN | PAD_PULL_UP, function | pull);
+        });
     }
 
     /// Returns the pad's register, which are not in the order of GPIO numbers, and the number of its GPIO function: 0 on
@@ -92,6 +97,69 @@ impl Pin {
             _ => (4, 3),
         };
         (PADS.at(index), function)
+    }
+}
+
+/// A pin that is read.
+#[derive(Debug)]
+pub struct Input<A> {
+    access: A,
+    pin: Pin,
+}
+
+impl<A: Access> Input<A> {
+    /// Makes the pin an input; `pull_up` switches the pad's pull-up on, which has about 45 kΩ.
+    pub fn new(mut access: A, pin: Pin, pull_up: bool) -> Self {
+        access.write(ENABLE_W1TC, pin.mask());
+        pin.set_up(&mut access, 0, pull_up);
+        Input { access, pin }
+    }
+}
+
+impl<A: Access> ErrorType for Input<A> {
+    type Error = Infallible;
+}
+
+impl<A: Access> InputPin for Input<A> {
+    fn is_high(&mut self) -> Result<bool, Infallible> {
+        Ok(self.pin.is_high(&mut self.access))
+    }
+
+    fn is_low(&mut self) -> Result<bool, Infallible> {
+        Ok(!self.pin.is_high(&mut self.access))
+    }
+}
+
+/// A pin that is driven, such as one that selects a device.
+#[derive(Debug)]
+pub struct Output<A> {
+    access: A,
+    pin: Pin,
+}
+
+impl<A: Access> Output<A> {
+    /// Makes the pin an output that is high or low from its first moment on.
+    pub fn new(mut access: A, pin: Pin, high: bool) -> Self {
+        access.write(if high { OUT_W1TS } else { OUT_W1TC }, pin.mask());
+        pin.set_up(&mut access, 0, false);
+        access.write(ENABLE_W1TS, pin.mask());
+        Output { access, pin }
+    }
+}
+
+impl<A: Access> ErrorType for Output<A> {
+    type Error = Infallible;
+}
+
+impl<A: Access> OutputPin for Output<A> {
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        self.access.write(OUT_W1TS, self.pin.mask());
+        Ok(())
+    }
+
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        self.access.write(OUT_W1TC, self.pin.mask());
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(clippy::indexing_slicing)]
 
+pub mod adc;
 pub mod board;
 pub mod clock;
 pub mod cpu;
@@ -16,9 +17,11 @@ pub mod executor;
 pub mod fault;
 pub mod flash;
 pub mod gpio;
+pub mod hspi;
 pub mod i2c;
 pub mod idle;
 pub mod mmio;
+pub mod onewire;
 pub mod ring;
 pub mod rom;
 pub mod rtc;

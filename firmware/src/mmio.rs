@@ -51,6 +51,36 @@ impl Register {
     }
 }
 
+/// Whoever reads and writes registers for a driver: the chip, or in tests on a computer the twin's models of its peripherals.
+pub trait Access {
+    /// Reads a register.
+    fn read(&mut self, register: Register) -> u32;
+    /// Writes a register.
+    fn write(&mut self, register: Register, value: u32);
+
+    /// Clears the bits of `clear` and sets those of `set`. Not atomic: the caller keeps whoever else changes the register away.
+    fn change(&mut self, register: Register, clear: u32, set: u32) {
+        let value = self.read(register);
+        self.write(register, value & !clear | set);
+    }
+}
+
+/// The chip's own registers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mmio;
+
+impl Access for Mmio {
+    #[inline(always)]
+    fn read(&mut self, register: Register) -> u32 {
+        register.read()
+    }
+
+    #[inline(always)]
+    fn write(&mut self, register: Register, value: u32) {
+        register.write(value);
+    }
+}
+
 /// `COUNT` registers in a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Registers<const COUNT: u32>(u32);

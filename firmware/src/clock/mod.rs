@@ -11,7 +11,7 @@ use core::cell::RefCell;
 
 use critical_section::Mutex;
 
-use crate::mmio::Register;
+use crate::mmio::{Access, Register};
 use arithmetic::{Alarms, Extender, is_reached};
 
 const COUNT: Register = Register::new(0x6000_0624);
@@ -52,6 +52,27 @@ pub fn start() {
 #[inline(always)]
 pub fn count() -> u32 {
     COUNT.read()
+}
+
+/// Waits until `is_done`, at most `limit_us` microseconds; returns whether it was. The clock must have been started.
+pub fn wait_for<A: Access>(access: &mut A, limit_us: u32, mut is_done: impl FnMut(&mut A) -> bool) -> bool {
+    let from = access.read(COUNT);
+    loop {
+        // The time before the look: an interrupt in between makes nobody late.
+        let is_late = access.read(COUNT).wrapping_sub(from) >= limit_us.saturating_mul(COUNTS_PER_US);
+        if is_done(access) {
+            return true;
+        }
+        if is_late {
+            return false;
+        }
+    }
+}
+
+/// Returns the counter as [`count`] does, through `access`.
+#[inline(always)]
+pub fn count_by<A: Access>(access: &mut A) -> u32 {
+    access.read(COUNT)
 }
 
 /// Serves interrupt 10.

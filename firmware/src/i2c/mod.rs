@@ -10,6 +10,7 @@ use embedded_hal::i2c::{ErrorType, I2c, Operation};
 
 use crate::cpu;
 use crate::gpio::Pin;
+use crate::mmio::Mmio;
 use wire::{I2cError, Lines, Timing, Wire};
 
 /// The I2C masters of the chip. Holding it is the right to use pins as buses.
@@ -87,26 +88,26 @@ struct PinLines {
 
 impl PinLines {
     fn prepare(&self) {
-        self.sda.make_open_drain();
-        self.scl.make_open_drain();
+        self.sda.make_open_drain(&mut Mmio);
+        self.scl.make_open_drain(&mut Mmio);
     }
 }
 
 impl Lines for PinLines {
     fn set_sda(&mut self, high: bool) {
-        self.sda.let_go(high);
+        self.sda.let_go(&mut Mmio, high);
     }
 
     fn set_scl(&mut self, high: bool) {
-        self.scl.let_go(high);
+        self.scl.let_go(&mut Mmio, high);
     }
 
     fn sda(&mut self) -> bool {
-        self.sda.is_high()
+        self.sda.is_high(&mut Mmio)
     }
 
     fn scl(&mut self) -> bool {
-        self.scl.is_high()
+        self.scl.is_high(&mut Mmio)
     }
 
     fn now(&mut self) -> u32 {

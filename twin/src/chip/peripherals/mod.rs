@@ -74,6 +74,8 @@ pub struct Peripherals {
     efuse: [u32; 4],
     analog: std::collections::BTreeMap<(u32, u32, u32), u8>,
     analog_word: [u32; 16],
+    /// A switch of the analog parts that esp8266web sets on a chip whose radio never ran. What it does is not known.
+    analog_switch: u32,
     random: Pcg32,
     seed: u64,
     has_pll: bool,
@@ -110,6 +112,7 @@ impl Peripherals {
             efuse: [chip_id << 24, chip_id >> 8 & 0xffff, 0, 0],
             analog: std::collections::BTreeMap::new(),
             analog_word: [0; 16],
+            analog_switch: 0,
             random: Pcg32::seed_from_u64(0),
             seed,
             has_pll: false,
@@ -271,6 +274,7 @@ impl Peripherals {
                 let at = self.instant(now);
                 self.gpio.read(offset, at)
             }
+            0x6000_05e8 => Ok(self.analog_switch),
             0x6000_0600..=0x6000_06ff => self.timers.read(offset, now, apb),
             0x6000_0700..=0x6000_07ff => self.rtc.read(offset, now),
             0x6000_0800..=0x6000_08ff => {
@@ -317,6 +321,10 @@ impl Peripherals {
             0x6000_0300..=0x6000_03ff => {
                 self.gpio.write(offset, value, at)?;
                 self.select(at);
+                Ok(())
+            }
+            0x6000_05e8 => {
+                self.analog_switch = value;
                 Ok(())
             }
             0x6000_0600..=0x6000_06ff => self.timers.write(offset, value, now, apb),

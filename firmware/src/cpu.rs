@@ -29,14 +29,3 @@ pub fn wait_for_interrupt() {
     #[cfg(target_arch = "xtensa")]
     routines::dunlin_wait_for_interrupt();
 }
-
-/// Waits so many cycles, at most half the range of the counter.
-pub fn delay_cycles(cycles_count: u32) {
-    let from = cycles();
-    while cycles().wrapping_sub(from) < cycles_count {}
-}
-
-/// Waits so many microseconds, at most 26 seconds.
-pub fn delay_us(us: u32) {
-    delay_cycles(us * (FREQUENCY_HZ / 1_000_000));
-}

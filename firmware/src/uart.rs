@@ -244,15 +244,3 @@ impl Write for Writer {
         }
     }
 }
-
-/// Sends `bytes` without interrupts, for the time before they are on and for the last words of a panic. Gives up on a FIFO
-/// that does not empty.
-pub fn print_now(bytes: &[u8]) {
-    for byte in bytes {
-        let mut patience = 1_000_000u32;
-        while STATUS.read() >> 16 & 0xff >= SEND_FIFO_SIZE && patience > 0 {
-            patience -= 1;
-        }
-        FIFO.write((*byte).into());
-    }
-}

@@ -104,8 +104,10 @@ fn each_rule_is_named() {
         fault(Config { mqtt: Mqtt { host: "", ..TUTORIAL.mqtt }, ..TUTORIAL }),
         (Part::Mqtt, Fault::Text)
     );
-    let pins = [I2cBus { sda: 6, ..BUS }];
-    assert_eq!(fault(Config { i2c: List::new(&pins), ..TUTORIAL }), (Part::Bus(0), Fault::Pin));
+    for sda in [6, 16] {
+        let pins = [I2cBus { sda, ..BUS }];
+        assert_eq!(fault(Config { i2c: List::new(&pins), ..TUTORIAL }), (Part::Bus(0), Fault::Pin));
+    }
     assert_eq!(sensor(Sensor { period_ms: 99, ..SENSOR }), (Part::Sensor(0), Fault::Range));
     assert_eq!(sensor(Sensor { period_ms: 150, ..SENSOR }), (Part::Sensor(0), Fault::Period));
     assert_eq!(sensor(Sensor { bus: Some(1), ..SENSOR }), (Part::Sensor(0), Fault::Reference));

@@ -238,7 +238,8 @@ pub fn is_topic(text: &str) -> bool {
     is_text(text, limits::TOPIC_LEN) && !text.contains(['+', '#']) && !text.starts_with('$')
 }
 
-/// Returns whether GPIO `pin` exists and carries neither the flash (6 to 11) nor the host's serial line (1, 3).
+/// Returns whether GPIO `pin` can be a line of a bus: it exists, carries neither the flash (6 to 11) nor the host's serial line
+/// (1, 3), and does not belong to the real-time clock (16), whose pad knows no open drain.
 pub fn is_free_pin(pin: u8) -> bool {
-    matches!(pin, 0 | 2 | 4 | 5 | 12..=16)
+    matches!(pin, 0 | 2 | 4 | 5 | 12..=15)
 }

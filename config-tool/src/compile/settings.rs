@@ -428,6 +428,8 @@ fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>)
             |gpio| match gpio {
                 1 | 3 => format!("GPIO{gpio}, which carries the serial line"),
                 6..=11 => format!("GPIO{gpio}, which carries the flash chip"),
+                16 => "GPIO16 (D0), which belongs to the real-time clock and can't be a line of a bus"
+                    .to_owned(),
                 _ => format!("GPIO{gpio}, which the ESP8266 does not have"),
             },
         );
@@ -439,9 +441,8 @@ fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>)
         );
         return None;
     };
-    if matches!(gpio, 0 | 2 | 15 | 16) {
+    if matches!(gpio, 0 | 2 | 15) {
         let why = match gpio {
-            16 => "GPIO16 (D0) has no pull-up and is slower than the others",
             15 => "GPIO15 (D8) must be low at power-on, and I2C pulls it high",
             _ => "the pin must be high at power-on",
         };

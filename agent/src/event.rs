@@ -6,13 +6,14 @@ use core::cell::{Cell, RefCell};
 
 use dunlin_config_format::Reason;
 use dunlin_config_format::config::QoS;
+use dunlin_config_format::flash_map;
 use dunlin_config_format::message::monitor;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use heapless::Deque;
 
-use crate::platform::Crash;
+use crate::platform::{Crash, FlashChip};
 use crate::sensor::Health;
 use crate::text::Text;
 
@@ -56,6 +57,8 @@ pub enum Log {
     Booted,
     /// The run before ended in a crash that left a trace.
     Crashed(Crash),
+    /// The flash chip can't hold configurations.
+    FlashChip(FlashChip),
     /// A configuration was started.
     Started {
         /// Its generation.
@@ -128,6 +131,24 @@ impl Crash {
     }
 }
 
+impl FlashChip {
+    /// Writes it for people: `usable`, `too small: 512 KiB, 1024 KiB are needed`.
+    pub fn render(&self, text: &mut Text<'_>) {
+        match *self {
+            FlashChip::Usable => text.str("usable"),
+            FlashChip::TooSmall { kib } => {
+                text.str("too small: ");
+                text.integer(kib.into());
+                text.str(" KiB, ");
+                text.integer((flash_map::SIZE / 1024).into());
+                text.str(" KiB are needed");
+            }
+            FlashChip::Protected => text.str("protected against writing"),
+            FlashChip::Silent => text.str("it does not answer"),
+        }
+    }
+}
+
 impl Log {
     /// Writes the line.
     pub fn render(&self, text: &mut Text<'_>) {
@@ -144,6 +165,10 @@ impl Log {
             Log::Crashed(crash) => {
                 text.str("the run before ended: ");
                 crash.render(text);
+            }
+            Log::FlashChip(chip) => {
+                text.str("no configuration can be stored, the flash chip: ");
+                chip.render(text);
             }
             Log::Started { generation, confirmed: true } => {
                 with_number("generation ", generation, " started")

@@ -28,7 +28,7 @@ use dunlin_config_format::topic::Topics;
 /// The longest time that a measurement of a sensor takes: two integrations of a TSL2591, and what is before them.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Facts that INFO tells before the health of the sensors.
-const FACTS: u16 = 22;
+const FACTS: u16 = 23;
 /// Most bytes of a text that is told to the host.
 const TEXT_LEN: usize = 200;
 
@@ -327,6 +327,11 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
                     ("crash", Value::Text(&self.text))
                 }
             },
+            22 => {
+                let chip = self.node.system.borrow().condition().flash;
+                text(&mut self.text, &|text| chip.render(text));
+                ("flash", Value::Text(&self.text))
+            }
             _ => {
                 let sensor = usize::from(index - FACTS);
                 let id = self.with_config(|config| {

@@ -121,6 +121,23 @@ pub enum Crash {
     },
 }
 
+/// Whether the flash chip can hold configurations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlashChip {
+    /// It can.
+    #[default]
+    Usable,
+    /// It ends before the flash map does: nothing is erased or written, because that would hit the firmware.
+    TooSmall {
+        /// Its size in KiB.
+        kib: u32,
+    },
+    /// It is protected against writing, and stays so.
+    Protected,
+    /// It does not answer as a flash chip does.
+    Silent,
+}
+
 /// How the board itself is, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
@@ -134,6 +151,8 @@ pub struct Condition {
     pub breaks: u32,
     /// Whether the entropy of this start is the same at every start: no better source was found.
     pub entropy_repeats: bool,
+    /// Whether the flash chip can hold configurations.
+    pub flash: FlashChip,
 }
 
 /// Words of memory that outlive a reset but not a power cut.

@@ -12,7 +12,7 @@ use crate::event::{Event, Log};
 use crate::host::HostDoor;
 use crate::network::Network;
 use crate::node::{Boot, Change, HealthTable, Node, Running, SampleCounts, Shared};
-use crate::platform::{Parts, Platform, ResetCause, System};
+use crate::platform::{FlashChip, Parts, Platform, ResetCause, System};
 use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
 use crate::store::{Loaded, Store};
@@ -71,6 +71,7 @@ pub async fn run<P: Platform>(
         crash: system.crash(),
         at: Instant::now(),
     };
+    let flash_chip = system.condition().flash;
     let node: Node<P> = Node {
         shared: Shared::new(boot),
         store: RefCell::new(Store::new(flash)),
@@ -80,6 +81,9 @@ pub async fn run<P: Platform>(
     node.shared.events.log(Log::Booted);
     if let Some(crash) = boot.crash {
         node.shared.events.log(Log::Crashed(crash));
+    }
+    if flash_chip != FlashChip::Usable {
+        node.shared.events.log(Log::FlashChip(flash_chip));
     }
     let mut door = HostDoor::new(&node);
     let host = usb::serve(serial_reader, serial_writer, &mut door, tether);

@@ -38,6 +38,8 @@ pub const OUTBOX: Region = Region { address: 0xB_4000, size: 284 * 1024 };
 /// The vendor's radio code.
 pub const RADIO: Region = Region { address: 0xF_B000, size: 20 * 1024 };
 
+/// Size of the flash chip that holds all of them.
+pub const SIZE: u32 = RADIO.end();
 /// Size of a slot's image: its first three sectors. The fourth holds its state.
 pub const IMAGE_SIZE: u32 = 3 * SECTOR_SIZE;
 
@@ -55,6 +57,6 @@ const _: () = {
         regions = rest;
     }
     // Inside the memory-mapped first MiB.
-    assert!(RADIO.end() == 0x10_0000);
+    assert!(SIZE == 0x10_0000);
     assert!(SLOTS[0].size == IMAGE_SIZE + SECTOR_SIZE && SLOTS[1].size == SLOTS[0].size);
 };

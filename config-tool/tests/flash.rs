@@ -98,3 +98,15 @@ fn what_is_no_firmware_is_refused_before_a_port_is_opened() {
     let output = dunlin(&["flash", "--port", "sim", "--image", &file("fine.bin", &image())]);
     assert!(output.status.code() == Some(64) && text(&output).contains("over USB"), "{}", text(&output));
 }
+
+#[test]
+fn a_flash_chip_that_is_too_small_is_refused_before_anything_is_written() {
+    let before = vec![0xa5; 512 << 10];
+    let board = Board::start(before.clone(), true);
+    let path = file("for-small.bin", &image());
+    let output =
+        dunlin(&["flash", "--port", &board.port, "--image", &path, "--no-reset", "--baud", "115200"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("flash chip has 512 KiB; 1024 KiB are needed"), "{}", text(&output));
+    assert!(board.stop() == before);
+}

@@ -1,6 +1,8 @@
 //! The chip as the agent's platform.
 
-use dunlin_agent::platform::{Condition, Crash, Parts, Platform, RATES, RETAINED_WORDS, ResetCause, System};
+use dunlin_agent::platform::{
+    Condition, Crash, FlashChip, Parts, Platform, RATES, RETAINED_WORDS, ResetCause, System,
+};
 
 use crate::entropy::{Entropy, Quality};
 use crate::flash::Flash;
@@ -49,12 +51,13 @@ pub struct Chip {
     crash: Option<Crash>,
     words: [u32; RETAINED_WORDS],
     entropy: Entropy,
+    flash: FlashChip,
 }
 
 impl Chip {
     /// Returns the chip of this start.
-    pub fn new(start: &Start, entropy: Entropy) -> Self {
-        Chip { cause: start.cause, crash: start.crash(), words: start.words, entropy }
+    pub fn new(start: &Start, entropy: Entropy, flash: FlashChip) -> Self {
+        Chip { cause: start.cause, crash: start.crash(), words: start.words, entropy, flash }
     }
 }
 
@@ -89,7 +92,7 @@ impl System for Chip {
             rtc::note(End::StackOverflow { at: 0 });
             rtc::reset();
         }
-        watchdog::feed();
+        watchdog::feed_and_forget();
     }
 
     fn condition(&self) -> Condition {
@@ -100,6 +103,7 @@ impl System for Chip {
             framing_errors: framing,
             breaks,
             entropy_repeats: self.entropy.quality() == Quality::Repeating,
+            flash: self.flash,
         }
     }
 

@@ -35,9 +35,9 @@ extern "C" fn dunlin_main() -> ! {
     watchdog::start();
     interrupt::start();
 
-    let mut system = Chip::new(&start, Entropy::gather());
+    let flash = Flash::take();
+    let mut system = Chip::new(&start, Entropy::gather(), flash.chip());
     let seed = system.entropy();
-    let (flash, _unprotected) = Flash::take();
     let board = Board { flash, reader, writer, i2c: Masters::new(), system };
 
     let mut resources = network::Resources::new();

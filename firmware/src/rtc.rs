@@ -18,11 +18,13 @@ const MAGIC: u32 = u32::from_le_bytes(*b"DNR1");
 const MAGIC_WORD: u32 = 0;
 /// Magic, what ended the last run, three words of where, agent's words; inverted sum of all of them.
 const END_WORD: u32 = 1;
-const PLACE_WORD: u32 = 2;
 const AGENT_WORD: u32 = 5;
 const SUM_WORD: u32 = AGENT_WORD + RETAINED_WORDS as u32;
 /// A word that changes at every start and is worth keeping, for [`entropy`](crate::entropy). Outside of the sum.
 const SEED_WORD: u32 = SUM_WORD + 1;
+
+/// Number of the end that is a hang.
+const HANG: u32 = 4;
 
 /// What ended a run, where the program knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ impl End {
             End::Requested => [1, 0, 0, 0],
             End::Panic { file, len, line } => [2, file, len, line],
             End::Exception { cause, at, address } => [3, cause, at, address],
-            End::Hang { at } => [4, at, 0, 0],
+            End::Hang { at } => [HANG, at, 0, 0],
             End::StackOverflow { at } => [5, at, 0, 0],
         }
     }
@@ -78,7 +80,7 @@ impl End {
             [1, ..] => End::Requested,
             [2, file, len, line] => End::Panic { file, len, line },
             [3, cause, at, address] => End::Exception { cause, at, address },
-            [4, at, ..] => End::Hang { at },
+            [HANG, at, ..] => End::Hang { at },
             [5, at, ..] => End::StackOverflow { at },
             _ => End::Unknown,
         }
@@ -171,26 +173,31 @@ fn cause(reason: u32, end: End) -> ResetCause {
 
 /// Notes how this run ends, for the next start.
 pub fn note(end: End) {
-    let [kind, first, second, third] = end.to_words();
-    MEMORY.at(END_WORD).write(kind);
-    MEMORY.at(PLACE_WORD).write(first);
-    MEMORY.at(PLACE_WORD + 1).write(second);
-    MEMORY.at(PLACE_WORD + 2).write(third);
-    MEMORY.at(SUM_WORD).write(sum());
+    keep(END_WORD, &end.to_words());
 }
 
-/// Notes where the processor was when the first stage of the watchdog was over. The agent feeding it later makes this
-/// meaningless, and the chip's reason then is not the watchdog.
-pub fn note_hang(at: u32) {
-    note(End::Hang { at });
+/// Forgets a note of the watchdog's first stage; returns whether there was one.
+pub fn forget_hang() -> bool {
+    let was_noted = MEMORY.at(END_WORD).read() == HANG;
+    if was_noted {
+        note(End::Unknown);
+    }
+    was_noted
 }
 
 /// Keeps the agent's words.
 pub fn retain(words: &[u32; RETAINED_WORDS]) {
-    for (index, word) in (AGENT_WORD..).zip(words) {
-        MEMORY.at(index).write(*word);
-    }
-    MEMORY.at(SUM_WORD).write(sum());
+    keep(AGENT_WORD, words);
+}
+
+/// Writes words and the sum over all of them. No interrupt comes between: its handler notes things too.
+fn keep(first: u32, words: &[u32]) {
+    critical_section::with(|_| {
+        for (index, word) in (first..).zip(words) {
+            MEMORY.at(index).write(*word);
+        }
+        MEMORY.at(SUM_WORD).write(sum());
+    });
 }
 
 /// Returns the word that outlives a reset, and replaces it.

@@ -4,11 +4,12 @@
 //! processor was, for the next start to tell; nothing but feeding ends the second stage, which resets the chip.
 
 use crate::mmio::Register;
-use crate::rtc;
+use crate::rtc::{self, End};
 
 const CTL: Register = Register::new(0x6000_0900);
 const FIRST_STAGE: Register = Register::new(0x6000_0904);
 const SECOND_STAGE: Register = Register::new(0x6000_0908);
+const ACKNOWLEDGE: Register = Register::new(0x6000_0918);
 const FEED: Register = Register::new(0x6000_0914);
 const EDGE_INTERRUPTS: Register = Register::new(0x3ff0_0004);
 
@@ -39,7 +40,18 @@ pub fn feed() {
     FEED.write(FOOD);
 }
 
+/// Feeds the watchdog for the supervisor. What the first stage has noted was no hang then: the stage is acknowledged, as the
+/// ROM's handler does it, and the note is forgotten.
+pub fn feed_and_forget() {
+    critical_section::with(|_| {
+        feed();
+        if rtc::forget_hang() {
+            ACKNOWLEDGE.write(FOOD);
+        }
+    });
+}
+
 /// Serves interrupt 8: the first stage is over. `interrupted_at` is the address that the processor was at.
 pub fn on_interrupt(interrupted_at: u32) {
-    rtc::note_hang(interrupted_at);
+    rtc::note(End::Hang { at: interrupted_at });
 }

@@ -4,7 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use dunlin_firmware::flash::steps::{
-    CHUNK_SIZE, CHUNK_WORDS, Controller, Fault, command, erase_sector, program, step_len, unprotect,
+    CHUNK_SIZE, CHUNK_WORDS, Controller, Fault, command, erase_sector, program, read_id, size_of, step_len,
+    unprotect,
 };
 use dunlin_twin::devices::nor_flash::NorFlash;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash};
@@ -88,6 +89,9 @@ impl Controller for Spi {
                 let status =
                     u32::from(self.chip_is_busy()) | u32::from(self.is_enabled) << 1 | self.protection;
                 self.status_read |= status;
+            }
+            command::READ_ID => {
+                self.words[0] = 0xdd00_40ef | self.flash.capacity().ilog2() << 16;
             }
             command::WRITE_ENABLE => {
                 self.is_enabled = !self.chip_is_busy() && self.fault != Some(Broken::NeverEnabled);
@@ -273,5 +277,26 @@ fn steps_end_at_chunks_and_so_at_pages() {
             assert!(len > 0 && len <= left && len <= CHUNK_SIZE && len.is_multiple_of(4));
             assert_eq!(address / 256, (address + len - 1) / 256);
         }
+    }
+}
+
+#[test]
+fn a_chip_tells_its_size() {
+    let mut spi = Spi::new();
+    assert_eq!(read_id(&mut spi), Ok(0x14_40ef));
+    spi.fault = Some(Broken::ControllerHangs);
+    assert_eq!(read_id(&mut spi), Err(Fault::Timeout));
+    // Winbond, GigaDevice, Puya; XTX and others count from 0x30; what no chip of such boards says is no size.
+    let sizes = [
+        (0x13_40ef, Some(512 << 10)),
+        (0x16_40c8, Some(4 << 20)),
+        (0x14_6085, Some(1 << 20)),
+        (0x33_400b, Some(512 << 10)),
+        (0, None),
+        (0xff_ffff, None),
+        (0x20_ba20, None),
+    ];
+    for (id, size) in sizes {
+        assert_eq!(size_of(id), size, "{id:#x}");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use dunlin_config_format::flash_map::FIRMWARE;
+use dunlin_config_format::flash_map::{self, FIRMWARE};
 
 use super::{CommandError, Exit, LineArguments};
 use crate::line::Target;
@@ -18,6 +18,12 @@ const IMAGES: [&str; 2] = ["dunlin.bin", "target/firmware/dunlin.bin"];
 const MAGIC: u8 = 0xe9;
 /// How esptool may be started, each with what asks it who it is.
 const PROGRAMS: [&[&str]; 3] = [&["esptool"], &["python3", "-m", "esptool"], &["esptool.py"]];
+
+/// Where esptool failed.
+const NOT_DONE: &str = "esptool has not done it; what is above is its word. A board without automatic reset: hold GPIO0 low \
+                        (the button FLASH) at its start, then `dunlin flash --no-reset`";
+/// What esptool says before the size of the flash chip that it has found.
+const FOUND_SIZE: &str = "Detected flash size:";
 
 /// Put the firmware on a board, once; its configurations stay
 #[derive(Args)]
@@ -50,9 +56,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         return Err(CommandError::new(Exit::Usage, text));
     };
     println!("{} → {port}", image.display());
-    let [first, rest @ ..] = program else { return Ok(Exit::Usage) };
-    let mut command = Command::new(first);
-    command.args(rest).args(["--chip", "esp8266", "--port", port, "--baud", &arguments.baud.to_string()]);
+    check_size(program, port, arguments.no_reset)?;
+    let Some(mut command) = esptool(program, port) else { return Ok(Exit::Usage) };
+    command.args(["--baud", &arguments.baud.to_string()]);
     if arguments.no_reset {
         command.args(["--before", "no-reset", "--after", "no-reset"]);
     }
@@ -61,9 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     command.arg(format!("{:#x}", FIRMWARE.address)).arg(&image);
     let status = command.status().map_err(|error| CommandError::new(Exit::Device, error))?;
     if !status.success() {
-        let text = "esptool has not done it; what is above is its word. A board without automatic reset: hold GPIO0 low \
-                    (the button FLASH) at its start, then `dunlin flash --no-reset`";
-        return Err(CommandError::new(Exit::Device, text));
+        return Err(CommandError::new(Exit::Device, NOT_DONE));
     }
     println!("\nnext: dunlin push       bring a configuration to the board; what it had is still there");
     Ok(Exit::Done)
@@ -94,6 +98,48 @@ fn check(path: &Path) -> Result<(), CommandError> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a board whose flash chip ends before the flash map does: the first push would overwrite the firmware. The boot
+/// ROM's own loader is asked, so that the board waits for the next command as it waited for this one.
+fn check_size(program: &[&str], port: &str, no_reset: bool) -> Result<(), CommandError> {
+    let failed = |error: &dyn std::fmt::Display| CommandError::new(Exit::Device, error);
+    let Some(mut command) = esptool(program, port) else { return Ok(()) };
+    command.args(["--before", if no_reset { "no-reset" } else { "default-reset" }, "--after", "no-reset"]);
+    let output = command.args(["--no-stub", "flash-id"]).output().map_err(|error| failed(&error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        print!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        return Err(failed(&NOT_DONE));
+    }
+    let needed = flash_map::SIZE / 1024;
+    match found_kib(&text) {
+        Some(kib) if kib < needed => Err(CommandError::new(
+            Exit::Refused,
+            format!(
+                "the board's flash chip has {kib} KiB; {needed} KiB are needed, for the firmware and the configurations. \
+                 Nothing was written: take a board with 1 MiB of flash or more"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the size in KiB that esptool has found; none where it knows no size for the chip.
+fn found_kib(text: &str) -> Option<u32> {
+    let size = text.lines().find_map(|line| line.trim().strip_prefix(FOUND_SIZE))?.trim();
+    match (size.strip_suffix("KB"), size.strip_suffix("MB")) {
+        (Some(kib), _) => kib.parse().ok(),
+        (_, Some(mib)) => mib.parse::<u32>().ok()?.checked_mul(1024),
+        _ => None,
+    }
+}
+
+fn esptool(program: &[&str], port: &str) -> Option<Command> {
+    let [first, rest @ ..] = program else { return None };
+    let mut command = Command::new(first);
+    command.args(rest).args(["--chip", "esp8266", "--port", port]);
+    Some(command)
 }
 
 fn answers(program: &[&str]) -> bool {

@@ -6,6 +6,7 @@
 
 pub mod steps;
 
+use dunlin_agent::platform::FlashChip;
 use dunlin_config_format::flash_map::{RADIO, SECTOR_SIZE, SLOTS, WORD_SIZE};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
@@ -25,6 +26,9 @@ const CACHE_SPI_BUSY: u32 = 1 << 9;
 /// The cache has 32 KiB.
 const CACHE_IS_LARGE: u32 = 1 << 26;
 
+/// The cache lets go of the bus within microseconds; in counts of 0.2 µs, generously.
+const BUS_LIMIT: u32 = 10_000 * 5;
+
 /// First address that may be changed: the first slot.
 const FIRST: u32 = SLOTS[0].address;
 /// Address behind the last that may be changed: the vendor's radio code is not ours.
@@ -43,15 +47,33 @@ impl NorFlashError for Fault {
 
 /// The flash chip. Holding it is the right to change the configuration's region.
 #[derive(Debug)]
-pub struct Flash(());
+pub struct Flash {
+    chip: FlashChip,
+}
 
 impl Flash {
-    /// Takes the chip over and takes its protection off, if it came with one. To be called once.
-    ///
-    /// # Errors
-    /// [`Fault`] where the chip does not answer as one. Reading still works then.
-    pub fn take() -> (Self, Result<(), Fault>) {
-        (Flash(()), critical_section::with(|_| in_iram::unprotect()))
+    /// Takes the chip over: sees how large it is, and takes its protection off, if it came with one. To be called once.
+    pub fn take() -> Self {
+        let id = critical_section::with(|_| in_iram::take());
+        let chip = match id.map(|id| (id, steps::size_of(id))) {
+            Ok((_, Some(size))) if size < MAPPED => FlashChip::TooSmall { kib: size / 1024 },
+            Ok((0 | 0x00ff_ffff, _)) => FlashChip::Silent,
+            // One that tells no size is taken for large enough.
+            Ok(_) => FlashChip::Usable,
+            Err(Fault::NotEnabled) => FlashChip::Protected,
+            Err(_) => FlashChip::Silent,
+        };
+        Flash { chip }
+    }
+
+    /// Returns whether the chip can hold configurations.
+    pub fn chip(&self) -> FlashChip {
+        self.chip
+    }
+
+    /// Refuses to change a chip that is too small: it drops the upper bits of an address, and the firmware lies there.
+    fn require_size(&self) -> Result<(), Fault> {
+        if matches!(self.chip, FlashChip::TooSmall { .. }) { Err(Fault::Refused) } else { Ok(()) }
     }
 }
 
@@ -83,6 +105,7 @@ impl NorFlash for Flash {
     const ERASE_SIZE: usize = SECTOR_SIZE as usize;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Fault> {
+        self.require_size()?;
         let aligned = from.is_multiple_of(SECTOR_SIZE) && to.is_multiple_of(SECTOR_SIZE);
         if !aligned || from < FIRST || to > END || from > to {
             return Err(Fault::Refused);
@@ -96,6 +119,7 @@ impl NorFlash for Flash {
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Fault> {
+        self.require_size()?;
         let len = u32::try_from(bytes.len()).map_err(|_| Fault::Refused)?;
         let aligned = offset.is_multiple_of(WORD_SIZE) && len.is_multiple_of(WORD_SIZE);
         if !aligned || offset < FIRST || offset.checked_add(len).is_none_or(|end| end > END) {
@@ -180,24 +204,39 @@ impl Controller for Spi0 {
 
 /// What runs while flash can't be executed from. Interrupts are off in all of it.
 mod in_iram {
-    use super::{CACHE, CACHE_IS_LARGE, CACHE_SPI_BUSY, CHUNK_WORDS, Fault, Spi0, steps};
+    use super::{BUS_LIMIT, CACHE, CACHE_IS_LARGE, CACHE_SPI_BUSY, CHUNK_WORDS, Fault, Spi0, clock, steps};
     use crate::rom;
 
     /// Switches the cache off, does something with the chip, and switches it on again, empty.
     #[inline(always)]
-    fn without_cache(operation: impl FnOnce(&mut Spi0) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn without_cache<T>(operation: impl FnOnce(&mut Spi0) -> Result<T, Fault>) -> Result<T, Fault> {
         let is_large = CACHE.read() & CACHE_IS_LARGE != 0;
         rom::cache_read_disable();
-        while CACHE.read() & CACHE_SPI_BUSY != 0 {}
-        let done = operation(&mut Spi0);
+        let done = if is_free() { operation(&mut Spi0) } else { Err(Fault::Timeout) };
         rom::cache_read_enable(is_large);
         done
     }
 
+    /// Waits until the cache has let go of the bus; returns whether it has, in a time in which it fills any line.
+    #[inline(always)]
+    fn is_free() -> bool {
+        let from = clock::count();
+        while CACHE.read() & CACHE_SPI_BUSY != 0 {
+            if clock::count().wrapping_sub(from) > BUS_LIMIT {
+                return false;
+            }
+        }
+        true
+    }
+
     #[inline(never)]
-    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.flash_unprotect"))]
-    pub(super) fn unprotect() -> Result<(), Fault> {
-        without_cache(steps::unprotect)
+    #[cfg_attr(target_arch = "xtensa", unsafe(link_section = ".iram.text.flash_take"))]
+    pub(super) fn take() -> Result<u32, Fault> {
+        without_cache(|spi| {
+            let id = steps::read_id(spi)?;
+            steps::unprotect(spi)?;
+            Ok(id)
+        })
     }
 
     #[inline(never)]
@@ -220,7 +259,7 @@ mod tests {
     #[test]
     fn what_is_not_the_configurations_is_refused() {
         // No register is touched: on a computer that would end the test.
-        let mut flash = Flash(());
+        let mut flash = Flash { chip: FlashChip::Usable };
         for (from, to) in [
             (0, 0x1000),
             (0xa_7000, 0xa_9000),
@@ -236,5 +275,12 @@ mod tests {
         }
         assert_eq!(flash.read(0xf_fffe, &mut [0; 3]), Err(Fault::Refused));
         assert_eq!(flash.read(u32::MAX, &mut [0; 3]), Err(Fault::Refused));
+    }
+
+    #[test]
+    fn a_chip_that_is_too_small_is_never_changed() {
+        let mut flash = Flash { chip: FlashChip::TooSmall { kib: 512 } };
+        assert_eq!(flash.erase(0xa_8000, 0xa_9000), Err(Fault::Refused));
+        assert_eq!(flash.write(0xa_8000, &[0; 4]), Err(Fault::Refused));
     }
 }

@@ -10,6 +10,8 @@ pub mod command {
     pub const READ: u32 = 1 << 31;
     /// Sets the write enable latch.
     pub const WRITE_ENABLE: u32 = 1 << 30;
+    /// Reads the chip's identifier into the first data word.
+    pub const READ_ID: u32 = 1 << 28;
     /// Reads the chip's status register.
     pub const READ_STATUS: u32 = 1 << 27;
     /// Writes the chip's status register.
@@ -191,6 +193,27 @@ pub fn unprotect(controller: &mut impl Controller) -> Result<(), Fault> {
     run(controller, command::WRITE_STATUS)?;
     wait_idle(controller, PROGRAM_LIMIT)?;
     if status(controller)? & STATUS_PROTECTION == 0 { Ok(()) } else { Err(Fault::NotEnabled) }
+}
+
+/// Returns the identifier of a chip that is idle: maker, type, and capacity in bits 23:16 (JEDEC; W25Q32FV data sheet, section 8.2.27).
+///
+/// # Errors
+/// [`Fault::Timeout`].
+#[inline(always)]
+pub fn read_id(controller: &mut impl Controller) -> Result<u32, Fault> {
+    controller.set_word(0, 0);
+    run(controller, command::READ_ID)?;
+    Ok(controller.word(0) & 0x00ff_ffff)
+}
+
+/// Returns the size in bytes that an identifier tells; none where its capacity is no code that chips of such boards use
+/// (esptool, `DETECTED_FLASH_SIZES`).
+pub const fn size_of(id: u32) -> Option<u32> {
+    match id >> 16 {
+        code @ 0x10..=0x1c => Some(1 << code),
+        code @ 0x30..=0x3c => Some(1 << (code - 0x20)),
+        _ => None,
+    }
 }
 
 /// Returns how many bytes of a program operation go in one step: to the end of a chunk at most, so that none crosses a page.

@@ -22,8 +22,10 @@ const PROGRAM_MOST: usize = 64;
 const USER: u32 = 1 << 18;
 /// Time of a status register's write: data sheet, section 9.6, typically 10 ms.
 const STATUS_WRITE_US: u64 = 10_000;
-/// A flash chip of 4 MB by Winbond, as RDID tells it.
-const JEDEC_ID: u32 = 0x16_40ef;
+/// Bits of the status register that protect parts of the chip.
+const PROTECTION: u32 = 0x3c;
+/// A flash chip by Winbond, as RDID tells it; its capacity follows as a power of two.
+const JEDEC_ID: u32 = 0x40ef;
 
 /// The controller, the chip's latches, and the cache.
 pub struct SpiFlash {
@@ -37,6 +39,7 @@ pub struct SpiFlash {
     status_to_write: u32,
     write_enabled: bool,
     protection: u32,
+    is_locked: bool,
     busy_until: Time,
     cache_enabled: bool,
     cache: Vec<u8>,
@@ -58,6 +61,7 @@ impl SpiFlash {
             status_to_write: 0,
             write_enabled: false,
             protection: 0,
+            is_locked: false,
             busy_until: Time(0),
             cache_enabled: false,
             cache: vec![0; WINDOW_SIZE],
@@ -69,6 +73,11 @@ impl SpiFlash {
     /// Returns the flash chip.
     pub fn flash(&self) -> &NorFlash {
         &self.flash
+    }
+
+    /// Protects the whole chip, with a status register that takes no write (its pin /WP is low).
+    pub fn lock(&mut self) {
+        (self.protection, self.is_locked) = (PROTECTION, true);
     }
 
     /// Returns how long operations take.
@@ -131,8 +140,9 @@ impl SpiFlash {
             }
             *valid = true;
             let at = line * LINE;
+            let place = at as u32 % self.flash.capacity().max(1) as u32;
             if let Some(bytes) = self.cache.get_mut(at..at + LINE)
-                && self.flash.read(at as u32, bytes).is_err()
+                && self.flash.read(place, bytes).is_err()
             {
                 bytes.fill(0xff);
             }
@@ -175,6 +185,15 @@ impl SpiFlash {
         Ok(())
     }
 
+    fn id(&self) -> u32 {
+        JEDEC_ID | self.flash.capacity().max(1).ilog2() << 16
+    }
+
+    /// Returns the place of an address: the chip has no more address bits than its size needs.
+    fn place(&self, address: u32) -> u32 {
+        address % self.flash.capacity().max(1) as u32
+    }
+
     fn status(&self, now: Time) -> u32 {
         u32::from(now < self.busy_until) | u32::from(self.write_enabled) << 1 | self.protection
     }
@@ -192,10 +211,12 @@ impl SpiFlash {
             _ if is_busy => {}
             0x4000_0000 => self.write_enabled = true,
             0x2000_0000 => self.write_enabled = false,
-            0x1000_0000 => self.words[0] = JEDEC_ID,
+            0x1000_0000 => self.words[0] = self.id(),
             0x8000_0000 => self.fetch()?,
             0x0400_0000 => {
-                self.change(now, STATUS_WRITE_US, |this| this.protection = this.status_to_write & 0x3c)
+                let protection =
+                    if self.is_locked { self.protection } else { self.status_to_write & PROTECTION };
+                self.change(now, STATUS_WRITE_US, |this| this.protection = protection);
             }
             0x0200_0000 => {
                 let us = self.timing.program.as_micros();
@@ -225,7 +246,7 @@ impl SpiFlash {
         let status = self.status(now);
         match user2 & 0xff {
             // RDID, RDSR, RDSR2
-            0x9f => self.words[0] = JEDEC_ID,
+            0x9f => self.words[0] = self.id(),
             0x05 => self.words[0] = status,
             0x35 => self.words[0] = 0,
             // RDSFDP: a chip without the table
@@ -254,8 +275,9 @@ impl SpiFlash {
         }
         let mut bytes = [0xff; 64];
         let taken = bytes.get_mut(..len.next_multiple_of(4)).unwrap_or_default();
-        if self.flash.read(self.address & 0xff_ffff, taken).is_err() {
-            taken.fill(0xff);
+        for (address, byte) in (self.address & 0xff_ffff..).zip(taken) {
+            let place = self.place(address);
+            let _ = self.flash.read(place, std::slice::from_mut(byte));
         }
         for (word, bytes) in self.words.iter_mut().zip(bytes.chunks_exact(4)).take(len.div_ceil(4)) {
             *word = u32::from_le_bytes(bytes.try_into().unwrap_or([0xff; 4]));
@@ -265,7 +287,7 @@ impl SpiFlash {
 
     fn program(&mut self) {
         let len = ((self.address >> 24) as usize).min(PROGRAM_MOST);
-        let address = (self.address & 0xff_ffff) as usize;
+        let address = self.place(self.address & 0xff_ffff) as usize;
         if self.protection != 0 || len == 0 {
             return;
         }
@@ -282,7 +304,7 @@ impl SpiFlash {
     }
 
     fn erase(&mut self, size: usize) {
-        let from = (self.address & 0xff_ffff) & !(size as u32 - 1);
+        let from = self.place(self.address & 0xff_ffff) & !(size as u32 - 1);
         if self.protection == 0 {
             let _ = self.flash.erase(from, from + size as u32);
         }

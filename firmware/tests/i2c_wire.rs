@@ -252,9 +252,12 @@ fn a_device_may_hold_the_clock_for_a_while_but_not_for_ever() {
     let bus = sensor();
     let mut wire = wire(&bus, 100_000);
     let mut id = [0];
-    bus.0.borrow_mut().stretch = 24_000 * 80;
-    wire.transaction(0x29, &mut [Operation::Write(&[0xb2]), Operation::Read(&mut id)]).unwrap();
-    assert_eq!(id, [0x50]);
+    // Three bytes go to the device: 24 ms in one transaction, and as much in the next.
+    bus.0.borrow_mut().stretch = 8_000 * 80;
+    for _ in 0..2 {
+        wire.transaction(0x29, &mut [Operation::Write(&[0xb2]), Operation::Read(&mut id)]).unwrap();
+        assert_eq!(id, [0x50]);
+    }
     bus.0.borrow_mut().stretch = 40_000 * 80;
     let result = wire.transaction(0x29, &mut [Operation::Write(&[0xb2]), Operation::Read(&mut id)]);
     assert_eq!(result, Err(I2cError::ClockHeld));
@@ -265,6 +268,17 @@ fn a_device_may_hold_the_clock_for_a_while_but_not_for_ever() {
     }
     assert!(wire.clear());
     wire.transaction(0x29, &mut [Operation::Write(&[0xb2]), Operation::Read(&mut id)]).unwrap();
+}
+
+#[test]
+fn short_holds_of_the_clock_add_up_over_a_transaction() {
+    let bus = sensor();
+    let mut wire = wire(&bus, 100_000);
+    // Each of three is far below 25 ms.
+    bus.0.borrow_mut().stretch = 9_000 * 80;
+    let mut id = [0];
+    let result = wire.transaction(0x29, &mut [Operation::Write(&[0xb2]), Operation::Read(&mut id)]);
+    assert_eq!(result, Err(I2cError::ClockHeld));
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct Timing {
     pub high: u32,
     /// Set-up and hold time of START and STOP, and the bus's free time between them.
     pub condition: u32,
-    /// A device may hold the clock line low for so long.
+    /// Devices may hold the clock line low for so long in a transaction, all in all.
     pub stretch_limit: u32,
 }
 
@@ -91,6 +91,8 @@ pub struct Wire<L> {
     lines: L,
     timing: Timing,
     is_started: bool,
+    /// How much longer devices may hold the clock line in this transaction.
+    patience: u32,
 }
 
 /// What is left of a transaction: whether the address is followed by bytes to the device or from it.
@@ -103,7 +105,7 @@ enum Direction {
 impl<L: Lines> Wire<L> {
     /// Returns a master. Does not touch the lines.
     pub fn new(lines: L, timing: Timing) -> Self {
-        Wire { lines, timing, is_started: false }
+        Wire { lines, timing, is_started: false, patience: timing.stretch_limit }
     }
 
     /// Returns the lines.
@@ -117,6 +119,7 @@ impl<L: Lines> Wire<L> {
     /// # Errors
     /// [`I2cError`]; the bus is idle then, unless a line is held.
     pub fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), I2cError> {
+        self.patience = self.timing.stretch_limit;
         let done = self.exchange(address, operations);
         if !self.is_started {
             return done;
@@ -171,6 +174,7 @@ impl<L: Lines> Wire<L> {
     /// Frees the data line of a device that holds it: up to nine clock pulses, then a STOP. Returns whether both lines are
     /// high afterwards.
     pub fn clear(&mut self) -> bool {
+        self.patience = self.timing.stretch_limit;
         self.lines.set_sda(true);
         if self.raise_clock().is_err() {
             return false;
@@ -257,12 +261,19 @@ impl<L: Lines> Wire<L> {
     /// Lets go of the clock line and waits until it is high: a device may hold it (section 3.1.9).
     fn raise_clock(&mut self) -> Result<(), I2cError> {
         self.lines.set_scl(true);
+        if self.lines.scl() {
+            return Ok(());
+        }
         let from = self.lines.now();
         while !self.lines.scl() {
-            if self.lines.now().wrapping_sub(from) > self.timing.stretch_limit {
+            let held = self.lines.now().wrapping_sub(from);
+            if held > self.patience {
+                self.patience = 0;
                 return Err(I2cError::ClockHeld);
             }
         }
+        let held = self.lines.now().wrapping_sub(from);
+        self.patience = self.patience.saturating_sub(held);
         Ok(())
     }
 

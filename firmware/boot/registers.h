@@ -24,6 +24,16 @@
 #define ROM_I2C_WRITE_REGISTER  0x400072d8
 #define ROM_CACHE_READ_ENABLE   0x40004678
 
+/* UART0: 115,200 bits per second of 80 MHz, as `main.rs` sets it; a character of the ROM's 74,880 takes no longer than so many
+ * cycles. */
+#define UART0                   0x60000000
+#define UART_CLKDIV             0x14
+#define UART_STATUS             0x1c
+#define UART_DIVIDER            694
+#define UART_CHARACTER          20000
+
+#define WATCHDOG_CTL            0x60000900
+
 /* RTC control; bit 31 resets the chip. */
 #define RTC_CTRL                0x60000700
 

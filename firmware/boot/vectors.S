@@ -35,7 +35,13 @@ user_vector:
 double_vector:
         wsr     a0, excsave2
         j       double_exception
+
+        /* Where code and constants in flash lie, how many bytes they have, and their CRC-32. `xtask` fills it in when it makes
+         * the image (`firmware/image.rs`); `reset.S` checks it. */
         .org    0x80
+        .global dunlin_flash_check
+dunlin_flash_check:
+        .word   0, 0, 0
 
         .section .iram.text.exceptions, "ax"
         .align  4
@@ -121,7 +127,7 @@ interrupt:
  *
  * These memories have 32-bit data ports; a narrow load raises cause 3. It is done here with a load of the whole word. The
  * registers are saved by number, so that the result is stored in the place of its register, a1 included. A narrow store is
- * fatal: nothing of ours may write there.
+ * fatal, because nothing of ours may write there, and so is a load of 16 bits at an odd address, should one come as cause 3.
  */
 narrow_access:
         movi    a0, dunlin_registers
@@ -170,7 +176,7 @@ narrow_access:
         movi    a6, 0x9002
         beq     a4, a6, load_16_signed
 
-        /* No narrow load. */
+not_ours:
         wsr     a7, sar
         l32i    a1, a0, 4
         l32i    a2, a0, 8
@@ -186,10 +192,12 @@ load_8:
         extui   a3, a3, 0, 8
         j       loaded
 load_16_signed:
+        bbsi    a2, 0, not_ours
         slli    a3, a3, 16
         srai    a3, a3, 16
         j       loaded
 load_16:
+        bbsi    a2, 0, not_ours
         extui   a3, a3, 0, 16
 loaded:
         extui   a4, a5, 4, 4

@@ -1,4 +1,5 @@
-//! What the shipping image does when its own program goes wrong: instructions of it are replaced in flash.
+//! What the shipping image does when its own program or its board goes wrong: instructions of it are replaced in flash, RAM is
+//! overwritten, the flash chip is another one.
 //!
 //! `cargo xtask test` builds the image and runs these, with `DUNLIN_FIRMWARE` for its path; the symbols lie beside it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
@@ -6,6 +7,11 @@
 use std::path::PathBuf;
 
 use dunlin_config_format::config::QoS;
+use dunlin_config_format::frame::{Encoded, Received, Receiver};
+use dunlin_config_format::image::checksum;
+use dunlin_config_format::message::{
+    self, BeginRequest, ErrorReply, InfoItem, InfoRequest, Refusal, Value, kind,
+};
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::{Activity, Broker};
@@ -34,11 +40,37 @@ const DEEP_STACK: [u8; 21] = [
 /// The lower end of the stack (`link.ld`).
 const STACK_END: u32 = 0x3ffe_8000;
 
+/// Where the image's file has address, length and CRC-32 of the part in flash: 0x80 behind the start of its first segment.
+const FLASH_CHECK: usize = 0x90;
 /// Where the window on flash begins.
 const WINDOW: u32 = 0x4020_0000;
 
 fn image() -> PathBuf {
     PathBuf::from(std::env::var_os("DUNLIN_FIRMWARE").unwrap())
+}
+
+/// The image, and the tutorial's configuration.
+fn flash_with_image() -> Vec<u8> {
+    let mut flash = flash_with(&tutorial(2_000, QoS::AtMostOnce));
+    let bytes = std::fs::read(image()).unwrap();
+    flash[..bytes.len()].copy_from_slice(&bytes);
+    flash
+}
+
+/// Makes an image whole again whose part in flash was changed: start-up compares it with a CRC-32 in the part that the ROM
+/// loads, and the ROM that part with a sum.
+fn make_whole(flash: &mut [u8]) {
+    let word = |flash: &[u8], at: usize| u32::from_le_bytes(flash[at..at + 4].try_into().unwrap()) as usize;
+    let (start, len) = (word(flash, FLASH_CHECK) - WINDOW as usize, word(flash, FLASH_CHECK + 4));
+    let crc = checksum(&flash[start..start + len]).to_le_bytes();
+    let mut sum = 8;
+    for _ in 0..flash[1] {
+        sum += 8 + word(flash, sum + 4);
+    }
+    for (at, byte) in (FLASH_CHECK + 8..).zip(crc) {
+        flash[sum | 15] ^= flash[at] ^ byte;
+        flash[at] = byte;
+    }
 }
 
 /// Returns the address of the function whose mangled name has all of `parts`: a symbol of an ELF file for a 32-bit machine.
@@ -63,6 +95,9 @@ fn function(parts: &[&str]) -> u32 {
 
 /// What a board did.
 struct Seen {
+    /// What the board said.
+    bytes: Vec<u8>,
+    /// The same as text.
     text: String,
     births: Vec<String>,
 }
@@ -102,23 +137,36 @@ fn panicking(place: u32) -> Vec<u8> {
 /// Runs the tutorial on an image in which a function begins with `code`, until the end of `seconds`.
 fn run(parts: &[&str], code: &[u8], seconds: u64) -> (u32, Seen) {
     let at = function(parts);
-    let mut flash = flash_with(&tutorial(2_000, QoS::AtMostOnce));
-    let bytes = std::fs::read(image()).unwrap();
-    flash[..bytes.len()].copy_from_slice(&bytes);
+    let mut flash = flash_with_image();
     let place = (at - WINDOW) as usize;
     flash[place..place + code.len()].copy_from_slice(code);
-    (at, watch(flash, seconds, |_, _| {}))
+    make_whole(&mut flash);
+    (at, watch(&NorFlash::with_contents(flash), seconds, &[], |_, _| {}))
 }
 
-/// Runs a board with this flash until the end of `seconds`; `disturb` may disturb it at every step.
-fn watch(flash: Vec<u8>, seconds: u64, mut disturb: impl FnMut(Instant, &mut Simulation)) -> Seen {
+/// Runs a board with this flash until the end of `seconds`; after two a host sends `requests`, and `disturb` may disturb the
+/// board at every step.
+fn watch(
+    flash: &NorFlash,
+    seconds: u64,
+    requests: &[Encoded],
+    mut disturb: impl FnMut(Instant, &mut Simulation),
+) -> Seen {
+    let requests: Vec<Vec<u8>> = requests.iter().map(|request| request.as_bytes().to_vec()).collect();
     let clock = Clock::virtual_time();
     let scenario = Scenario::quiet(Environment::constant(284.0));
-    let flash = NorFlash::with_contents(flash);
-    let mut simulation = Simulation::with_chip(&clock, &scenario, flash, Timing::default());
+    let mut simulation = Simulation::with_chip(&clock, &scenario, flash.clone(), Timing::default());
     let text = Rc::new(RefCell::new(Vec::new()));
     let heard = Rc::clone(&text);
-    simulation.connect_host(move |now, line| line.host_read(now, &mut heard.borrow_mut()));
+    let mut requests = Some(requests.concat());
+    simulation.connect_host(move |now, line| {
+        line.host_read(now, &mut heard.borrow_mut());
+        if now >= Instant::from_secs(2)
+            && let Some(requests) = requests.take()
+        {
+            line.host_write(now, &requests);
+        }
+    });
     let births = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&births);
     let mut broker = Broker::new();
@@ -135,8 +183,9 @@ fn watch(flash: Vec<u8>, seconds: u64, mut disturb: impl FnMut(Instant, &mut Sim
         clock.wait_until(next.unwrap().max(clock.now() + Duration::from_ticks(1)));
         broker.step(clock.now());
     }
-    let text = String::from_utf8_lossy(&text.borrow()).into_owned();
-    Seen { text, births: births.take() }
+    let bytes = text.take();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Seen { bytes, text, births: births.take() }
 }
 
 #[test]
@@ -187,11 +236,9 @@ fn an_interrupt_finds_a_stack_that_has_reached_its_guard() {
 #[test]
 #[ignore = "needs the image: cargo xtask test"]
 fn a_stack_that_was_too_deep_is_found_when_the_watchdog_is_fed() {
-    let mut flash = flash_with(&tutorial(2_000, QoS::AtMostOnce));
-    let bytes = std::fs::read(image()).unwrap();
-    flash[..bytes.len()].copy_from_slice(&bytes);
+    let flash = flash_with_image();
     let mut was_deep = false;
-    let seen = watch(flash, 12, |now, simulation| {
+    let seen = watch(&NorFlash::with_contents(flash), 12, &[], |now, simulation| {
         if !was_deep && now >= Instant::from_secs(4) {
             was_deep = true;
             // The guard's upper end: what was deepest has left a word there.
@@ -201,4 +248,87 @@ fn a_stack_that_was_too_deep_is_found_when_the_watchdog_is_fed() {
     assert!(seen.text.contains("the run before ended: stack overflow\r\n"), "{}", seen.text);
     let told = "\"reset\":\"panic\",\"crash\":\"stack overflow\"";
     assert!(seen.births.iter().any(|birth| birth.contains(told)), "{:?}", seen.births);
+}
+
+/// Returns what a board answered to INFO for this fact, and whether it refused anything with a flash fault.
+fn answers(seen: &Seen, wanted: &str) -> (Option<String>, bool) {
+    let (mut fact, mut is_refused) = (None, false);
+    let mut receiver = Receiver::new();
+    for byte in &seen.bytes {
+        let Received::Frame(frame) = receiver.push(*byte) else { continue };
+        if let Ok(InfoItem { name, value: Value::Text(text), .. }) = message::decode(frame.payload)
+            && name == wanted
+        {
+            fact = Some(text.to_owned());
+        }
+        if let Ok(ErrorReply { refusal, request: kind::BEGIN, .. }) = message::decode(frame.payload) {
+            is_refused |= refusal == Refusal::FlashFault.number();
+        }
+    }
+    (fact, is_refused)
+}
+
+/// INFO, and the beginning of a push.
+fn info_and_begin() -> [Encoded; 2] {
+    let begin = BeginRequest { length: 200, hash: [7; 32], flags: 0, device: "esp8266" };
+    [message::encode(&InfoRequest {}, 1).unwrap(), message::encode(&begin, 2).unwrap()]
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_flash_chip_that_is_too_small_is_told_and_never_changed() {
+    let mut bytes = std::fs::read(image()).unwrap();
+    bytes.resize(512 << 10, 0xff);
+    let flash = NorFlash::with_contents(bytes.clone());
+    let seen = watch(&flash, 6, &info_and_begin(), |_, _| {});
+    let told = "no configuration can be stored, the flash chip: too small: 512 KiB, 1024 KiB are needed\r\n";
+    assert!(seen.text.contains(told), "{}", seen.text);
+    let fact = Some("too small: 512 KiB, 1024 KiB are needed".to_owned());
+    assert_eq!(answers(&seen, "flash"), (fact, true));
+    assert!(flash.contents() == bytes && flash.counts().programs + flash.counts().erases == 0);
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_flash_chip_that_stays_protected_is_told() {
+    let mut bytes = std::fs::read(image()).unwrap();
+    bytes.resize(1 << 20, 0xff);
+    let flash = NorFlash::with_contents(bytes.clone());
+    let seen = watch(&flash, 6, &info_and_begin(), |_, simulation| {
+        simulation.chip().unwrap().peripherals().spi.lock();
+    });
+    let told = "no configuration can be stored, the flash chip: protected against writing\r\n";
+    assert!(seen.text.contains(told), "{}", seen.text);
+    assert_eq!(answers(&seen, "flash"), (Some("protected against writing".to_owned()), false));
+    assert!(flash.contents() == bytes);
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_usable_flash_chip_is_told() {
+    let flash = NorFlash::with_contents(flash_with_image());
+    let seen = watch(&flash, 6, &info_and_begin(), |_, _| {});
+    assert_eq!(answers(&seen, "flash"), (Some("usable".to_owned()), false));
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn an_image_that_is_cut_short_or_damaged_says_so_and_runs_nothing() {
+    let image = std::fs::read(image()).unwrap();
+    let with = |len: usize| {
+        let mut bytes = image[..len].to_vec();
+        bytes.resize(1 << 20, 0xff);
+        bytes
+    };
+    let mut damaged = with(image.len());
+    damaged[image.len() - 5] ^= 1;
+    for bytes in [with(70_000), with(200_000), with(image.len() - 4), damaged] {
+        // Longer than the watchdog would let it wait.
+        let seen = watch(&NorFlash::with_contents(bytes), 10, &[], |_, _| {});
+        let told = "\r\nfirmware incomplete: flash it again with dunlin flash\r\n";
+        // Once: nothing restarts it.
+        assert_eq!(seen.text.matches(told).count(), 1, "{}", seen.text);
+    }
+    let seen = watch(&NorFlash::with_contents(with(image.len())), 2, &[], |_, _| {});
+    assert!(seen.text.contains("safe mode"), "{}", seen.text);
 }

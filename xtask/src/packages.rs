@@ -1,20 +1,26 @@
 //! The Debian packages that the tests and targets need: installed where that is allowed, otherwise named.
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
 
+use crate::firmware::compile;
 use crate::routine::run;
 
-/// A program or file that must be there, and the package that brings it.
+/// A program in PATH, a file (with a slash), or a module of Python (`python3 -m` knows it) that must be there, and the package
+/// that brings it.
 type Need = (&'static str, &'static str);
+
+/// Marks a module of Python.
+const MODULE: &str = "python3 -m ";
 
 /// What the tests judge by: a real broker and its clients, and Python for drivers that no one here wrote.
 pub(crate) const TESTS: &[Need] = &[
     ("/usr/sbin/mosquitto", "mosquitto"),
-    ("/usr/bin/mosquitto_sub", "mosquitto-clients"),
-    ("/usr/bin/stdbuf", "coreutils"),
-    ("/usr/lib/python3/dist-packages/pip", "python3-pip"),
-    ("/usr/lib/python3.11/ensurepip", "python3-venv"),
+    ("mosquitto_sub", "mosquitto-clients"),
+    ("stdbuf", "coreutils"),
+    ("python3 -m pip", "python3-pip"),
+    ("python3 -m ensurepip", "python3-venv"),
     ("/usr/lib/python3/dist-packages/jsonschema/__init__.py", "python3-jsonschema"),
 ];
 
@@ -22,29 +28,50 @@ pub(crate) const TESTS: &[Need] = &[
 pub(crate) const TARGETS: &[Need] = &[
     ("/usr/bin/rustc", "rustc-web"),
     ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src"),
-    ("/usr/bin/wasm-ld-19", "lld-19"),
+    ("wasm-ld-19", "lld-19"),
 ];
 
 /// An independent LX106: QEMU's core, GNU's assembler and compiler.
 pub(crate) const LX106: &[Need] = &[
-    ("/usr/bin/qemu-system-xtensa", "qemu-system-misc"),
-    ("/usr/bin/xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"),
-    ("/usr/bin/xtensa-lx106-elf-as", "binutils-xtensa-lx106"),
+    ("qemu-system-xtensa", "qemu-system-misc"),
+    ("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"),
+    ("xtensa-lx106-elf-as", "binutils-xtensa-lx106"),
 ];
 
-/// What the image is built with, unless a nightly with `rust-src` is there.
-pub(crate) const FIRMWARE: &[Need] = &[
-    ("/usr/bin/rustc", "rustc-web"),
-    ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src"),
-    ("/usr/bin/xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"),
-    ("/usr/bin/xtensa-lx106-elf-as", "binutils-xtensa-lx106"),
-];
+/// What the image is assembled and linked with.
+pub(crate) const ASSEMBLER: &[Need] =
+    &[("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"), ("xtensa-lx106-elf-as", "binutils-xtensa-lx106")];
+
+/// What the image is compiled with, unless a compiler with its library's source is there already.
+const COMPILER: &[Need] =
+    &[("/usr/bin/rustc", "rustc-web"), ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src")];
+
+/// Makes sure that the image can be built: with any compiler that is found, otherwise with Debian's.
+pub(crate) fn ensure_firmware() -> Result<(), String> {
+    ensure(ASSEMBLER)?;
+    if compile::compiler().is_err() {
+        ensure(COMPILER)?;
+    }
+    compile::compiler().map(|_| ())
+}
+
+fn is_there(need: &str) -> bool {
+    if let Some(module) = need.strip_prefix(MODULE) {
+        let output = Command::new("python3").args(["-m", module, "--version"]).output();
+        return output.is_ok_and(|output| output.status.success());
+    }
+    if need.contains('/') {
+        return Path::new(need).exists();
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| folder.join(need).is_file())
+}
 
 /// Makes sure that every need is met.
 ///
 /// Installs what is missing as root on Debian; otherwise says exactly what to install.
 pub(crate) fn ensure(needs: &[Need]) -> Result<(), String> {
-    let missing = |&&(path, _): &&Need| !Path::new(path).exists();
+    let missing = |&&(need, _): &&Need| !is_there(need);
     let packages: Vec<&str> = needs.iter().filter(missing).map(|&(_, package)| package).collect();
     if packages.is_empty() {
         return Ok(());
@@ -68,6 +95,24 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<(), String> {
     run(install.args(&packages))?;
     match needs.iter().find(missing) {
         None => Ok(()),
-        Some((path, package)) => Err(format!("`{package}` is installed, but `{path}` is not there")),
+        Some((need, package)) => Err(format!("`{package}` is installed, but `{need}` is not there")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_looked_up_in_path_files_and_modules_where_they_are() {
+        for (need, there) in [
+            ("cargo", true),
+            ("no-such-program", false),
+            ("/", true),
+            ("/no/such/file", false),
+            ("python3 -m no_such_module", false),
+        ] {
+            assert_eq!(is_there(need), there, "{need}");
+        }
     }
 }

@@ -16,7 +16,7 @@ const PARTS: [(&str, &str, bool); 5] = [
 
 /// Prints the sizes, each as the compiler gives it to the shipping image.
 pub(super) fn print() -> Result<(), String> {
-    packages::ensure(packages::FIRMWARE)?;
+    packages::ensure_firmware()?;
     let folder = root().join("target/bench/types");
     let error = |error: std::io::Error| format!("{}: {error}", folder.display());
     // Anew each time: sizes are told while the program is compiled, and at no other time.

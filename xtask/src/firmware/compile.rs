@@ -23,6 +23,8 @@ const PROGRAM: &str = "dunlin";
 const BUILTINS: &str = "compiler_builtins";
 /// Debian's compiler, the library's source beside it.
 const DEBIAN: &str = "/usr/bin/rustc";
+/// The oldest compiler that the image was built with.
+const OLDEST: (u32, u32) = (1, 96);
 
 /// Compiles the firmware; returns the files of assembly text in `folder`.
 pub(crate) fn compile(folder: &Path) -> Result<Vec<PathBuf>, String> {
@@ -60,15 +62,34 @@ pub(crate) fn compiler() -> Result<PathBuf, String> {
         .ok()
         .filter(|output| output.status.success())
         .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    [Some(PathBuf::from(DEBIAN)), nightly]
-        .into_iter()
-        .flatten()
-        .find(|compiler| library_of(compiler).is_ok_and(|library| library.join("core/Cargo.toml").exists()))
-        .ok_or_else(|| {
-            "no compiler with its library's source: install Debian's `rustc-web` and `rust-web-src`, or \
-             `rustup toolchain install nightly --component rust-src`"
-                .to_owned()
-        })
+    let mut old = String::new();
+    for compiler in [Some(PathBuf::from(DEBIAN)), nightly].into_iter().flatten() {
+        if !library_of(&compiler).is_ok_and(|library| library.join("core/Cargo.toml").exists()) {
+            continue;
+        }
+        match version_of(&compiler) {
+            Some(version) if version >= OLDEST => return Ok(compiler),
+            Some((major, minor)) => old += &format!("`{}` is {major}.{minor}; ", compiler.display()),
+            None => {}
+        }
+    }
+    Err(format!(
+        "{old}no compiler {}.{} or newer with its library's source: install Debian's `rustc-web` and `rust-web-src`, or \
+         `rustup toolchain install nightly --component rust-src`",
+        OLDEST.0, OLDEST.1
+    ))
+}
+
+/// Returns the version of a compiler.
+fn version_of(compiler: &Path) -> Option<(u32, u32)> {
+    let output = Command::new(compiler).arg("--version").output().ok()?;
+    version_in(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Returns major and minor number in `rustc 1.96.0 (ac68faa20 2026-05-25)`.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("rustc ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Returns the folder of the library's source.
@@ -168,6 +189,16 @@ fn emit_text(arguments: &mut [OsString], text: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_compilers_version_is_read() {
+        assert_eq!(
+            version_in("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
+            Some((1, 96))
+        );
+        assert_eq!(version_in("rustc 1.98.0-nightly"), Some((1, 98)));
+        assert_eq!(version_in("clang 22"), None);
+    }
 
     #[test]
     fn text_is_emitted_besides_and_names_are_steady() {

@@ -4,7 +4,6 @@
 //! for the LX106 make an ELF of it ([`link`]), and that becomes one file to flash ([`image`]).
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::packages;
 use crate::routine::root;
@@ -17,31 +16,21 @@ pub(crate) mod link;
 pub(crate) mod literals;
 pub(crate) mod size;
 
-/// What a build leaves behind.
-pub(crate) struct Built {
-    /// The program with its symbols.
-    pub(crate) elf: PathBuf,
-    /// The file to flash at address 0.
-    pub(crate) image: PathBuf,
-}
-
-/// Builds the image and says how large it is.
+/// Builds the image and says how large it is. An image that breaks a rule or its budget is not written.
 pub(crate) fn firmware(_: &[String]) -> Result<(), String> {
-    let built = build(&root().join("target/firmware"))?;
-    inspect::check(&built.elf)?;
-    println!("{}", built.elf.display());
-    println!("{}\n", built.image.display());
-    size::report(&built.elf)
-}
-
-/// Builds the image into `folder`.
-pub(crate) fn build(folder: &std::path::Path) -> Result<Built, String> {
-    packages::ensure(packages::FIRMWARE)?;
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let assembly = compile::compile(folder)?;
-    let elf = link::link(folder, &assembly)?;
-    let bytes = fs::read(&elf).map_err(|error| format!("{}: {error}", elf.display()))?;
+    packages::ensure_firmware()?;
+    let folder = root().join("target/firmware");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let image = folder.join("dunlin.bin");
+    // One of an earlier build must not be taken for this one's.
+    if image.exists() {
+        fs::remove_file(&image).map_err(|error| format!("{}: {error}", image.display()))?;
+    }
+    let elf = link::link(&folder, &compile::compile(&folder)?)?;
+    inspect::check(&elf)?;
+    size::report(&elf)?;
+    let bytes = fs::read(&elf).map_err(|error| format!("{}: {error}", elf.display()))?;
     fs::write(&image, image::from_elf(&bytes)?).map_err(|error| format!("{}: {error}", image.display()))?;
-    Ok(Built { elf, image })
+    println!("\n{}\n{}", elf.display(), image.display());
+    Ok(())
 }

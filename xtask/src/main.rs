@@ -13,6 +13,7 @@ mod spec;
 mod targets;
 mod test;
 mod torture;
+mod workarounds;
 
 /// A routine: its name on the command line, one line of help, and the function that runs it.
 struct Routine {
@@ -41,6 +42,11 @@ const ROUTINES: &[Routine] = &[
     Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },
     Routine { name: "spec", help: "the documents of flash and USB against the code", run: spec::spec },
     Routine { name: "layers", help: "which crate may name which", run: layers::layers },
+    Routine {
+        name: "workarounds",
+        help: "which work-arounds the compiler still needs",
+        run: workarounds::workarounds,
+    },
     Routine {
         name: "targets",
         help: "the cores for a bare 32-bit processor and for a browser",
@@ -73,6 +79,6 @@ fn main() -> ExitCode {
 fn help() {
     println!("cargo xtask <routine>\n");
     for routine in ROUTINES {
-        println!("  {:<10} {}", routine.name, routine.help);
+        println!("  {:<11} {}", routine.name, routine.help);
     }
 }

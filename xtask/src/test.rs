@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::routine::{root, run};
-use crate::{firmware, layers, packages, targets};
+use crate::{firmware, layers, packages, targets, workarounds};
 
 /// A step: its name and what it does.
 type Step = (&'static str, fn() -> Result<(), String>);
@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
         run(in_firmware("test").arg("--quiet"))
     }),
     ("firmware", || firmware::firmware(&[])),
+    ("workarounds", || workarounds::workarounds(&[])),
     ("image", || {
         // The same cases as on the native board, on the image that was just built.
         let image = root().join("target/firmware/dunlin.bin");

@@ -15,7 +15,7 @@ pub(crate) fn repair(text: &str) -> String {
         if is_literal(trimmed) {
             waiting.push(line);
         } else if trimmed.starts_with(".cfi_") {
-            // GNU's assembler for this processor makes wrong tables of these; nothing unwinds here.
+            // Tables for unwinding, which nothing here does.
         } else {
             // `.text` before `.section` is LLVM's reset to its default; the section that counts is the last.
             let place = !waiting.is_empty() && !is_section(trimmed);

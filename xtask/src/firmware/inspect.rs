@@ -57,17 +57,18 @@ fn references_to_flash(listing: &str) -> Vec<String> {
         }
         let mut words = line.split('\t').skip(2);
         let (Some(mnemonic), Some(operands)) = (words.next(), words.next()) else { continue };
-        // `l32r a2, 40100274 <…> (4022bbb8 <dunlin_main>)`, `call0 4022bbb8 <dunlin_main>`
+        // `l32r a2, 40100274 <…> (4022bbb8 <dunlin_main>)`, `call0 4022bbb8 <dunlin_main>`; names are not always there.
         let target = match mnemonic.trim() {
             "l32r" => operands.rsplit_once('(').map(|(_, target)| target.trim_end_matches(')')),
             "call0" | "j" => Some(operands),
             _ => None,
         };
-        let Some((address, name)) = target.and_then(|target| target.split_once(" <")) else { continue };
-        let name = name.trim_end_matches('>');
-        let is_flash = u32::from_str_radix(address.trim(), 16).is_ok_and(|address| WINDOW.contains(&address));
+        let Some(target) = target else { continue };
+        let (address, name) = target.split_once(" <").unwrap_or((target, ""));
+        let (address, name) = (address.trim(), name.trim_end_matches('>'));
+        let is_flash = u32::from_str_radix(address, 16).is_ok_and(|address| WINDOW.contains(&address));
         if is_flash && !ENTRIES.iter().any(|entry| name.ends_with(entry)) {
-            strays.push(format!("  {function} uses {name}"));
+            strays.push(format!("  {function} uses {}", if name.is_empty() { address } else { name }));
         }
     }
     strays
@@ -118,10 +119,18 @@ mod tests {
 4010032c:\t0008c0        \tcallx0\ta8
 4010032f:\t000005        \tcall0\t40244690 <memcpy>
 40100332:\t000005        \tcall0\t40100090 <abort>
+40100335:\tffe341        \tl32r\ta8, 40100090 <double_vector+0x20> (40250000)
+40100338:\tffe341        \tl32r\ta8, 40100094 <double_vector+0x24> (60000200)
+4010033b:\t000006        \tj\t40260000
 ";
         assert_eq!(
             references_to_flash(listing),
-            ["  flash_program uses next", "  flash_program uses memcpy"]
+            [
+                "  flash_program uses next",
+                "  flash_program uses memcpy",
+                "  flash_program uses 40250000",
+                "  flash_program uses 40260000"
+            ]
         );
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::literals;
+use super::{literals, shorten};
 use crate::routine::{root, run};
 
 /// The linker script, in the firmware's folder.
@@ -12,7 +12,7 @@ const SCRIPT: &str = "link.ld";
 /// Assembly written by hand, in the firmware's folder `boot`.
 const BOOT: [&str; 3] = ["vectors", "reset", "routines"];
 
-/// Repairs and assembles the compiler's `texts`, assembles the start-up code, and links all of it into `folder`.
+/// Repairs, shortens and assembles the compiler's `texts`, assembles the start-up code, and links all of it into `folder`.
 pub(crate) fn link(folder: &Path, texts: &[PathBuf]) -> Result<PathBuf, String> {
     let firmware = root().join("firmware");
     let mut objects = Vec::new();
@@ -24,7 +24,7 @@ pub(crate) fn link(folder: &Path, texts: &[PathBuf]) -> Result<PathBuf, String> 
     for text in texts {
         let repaired = text.with_extension("repaired.s");
         let source = fs::read_to_string(text).map_err(|error| format!("{}: {error}", text.display()))?;
-        fs::write(&repaired, literals::repair(&source))
+        fs::write(&repaired, shorten::shorten(&literals::repair(&source)))
             .map_err(|error| format!("{}: {error}", repaired.display()))?;
         let object = text.with_extension("o");
         assemble(&repaired, &object)?;

@@ -1,7 +1,8 @@
 //! `cargo xtask firmware`: the image for the ESP8266, with a compiler that nobody had to fork.
 //!
-//! The compiler writes assembly text ([`compile`]), one fault of it is put right ([`literals`]), GNU's assembler and linker
-//! for the LX106 make an ELF of it ([`link`]), and that becomes one file to flash ([`image`]).
+//! The compiler writes assembly text ([`compile`]), one fault of it is put right ([`literals`]), it is made shorter
+//! ([`shorten`]), GNU's assembler and linker for the LX106 make an ELF of it ([`link`]), and that becomes one file to flash
+//! ([`image`]).
 
 use std::fs;
 
@@ -14,6 +15,7 @@ pub(crate) mod image;
 pub(crate) mod inspect;
 pub(crate) mod link;
 pub(crate) mod literals;
+pub(crate) mod shorten;
 pub(crate) mod size;
 
 /// Builds the image and says how large it is. An image that breaks a rule or its budget is not written.

@@ -3,9 +3,14 @@
 
 mod node_world;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use dunlin_config_format::config::{Config, List, QoS};
+use dunlin_twin::world::broker::Activity;
 use dunlin_twin::world::environment::Environment;
 use dunlin_twin::world::scenario::{FaultKind, Scenario};
+use embassy_time::{Duration, Instant};
 use node_world::{World, fault, tutorial};
 
 #[test]
@@ -32,6 +37,65 @@ fn a_day_takes_no_time_and_loses_nothing() {
     world.run_s(86_400);
     println!("a day took {:?}", start.elapsed());
     assert_eq!(world.count("test-topic"), 43_200);
+}
+
+/// What a subscriber and the broker have seen of a year.
+#[derive(Default)]
+struct Year {
+    readings: u64,
+    others: u64,
+    deliveries: u64,
+    /// How long behind their seconds the second reading and the last one came.
+    lateness: [Duration; 2],
+}
+
+impl Year {
+    fn see(&mut self, at: Instant, activity: &Activity<'_>) {
+        match activity {
+            Activity::Published { topic: "test-topic", payload, .. } => {
+                let second = 2 * self.readings;
+                let expected = format!("[\"lux-1\", {second}, ");
+                let text = String::from_utf8_lossy(payload);
+                assert!(text.starts_with(&expected), "{text} at {second} s");
+                self.readings += 1;
+                self.lateness[usize::from(self.readings > 2)] = at - Instant::from_secs(second);
+            }
+            Activity::Published { .. } => self.others += 1,
+            Activity::Delivered { .. } => self.deliveries += 1,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: `cargo xtask torture --year` runs it"]
+fn a_year_has_neither_fault_nor_drift() {
+    const DAYS: u64 = 365;
+    let mut world = World::new(&tutorial(2_000, QoS::AtMostOnce));
+    let year: Rc<RefCell<Year>> = Rc::default();
+    let seen = Rc::clone(&year);
+    world.broker.observe(move |at, activity| seen.borrow_mut().see(at, activity));
+    // CONNECT and SUBSCRIBE to everything, of MQTT 3.1.1 (sections 3.1 and 3.8).
+    let subscriber = world.broker.open(world.clock.now()).unwrap();
+    for packet in [&b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01s"[..], b"\x82\x06\x00\x01\x00\x01#\x00"] {
+        world.broker.receive(world.clock.now(), subscriber, packet);
+    }
+    for _ in 0..DAYS {
+        world.run_s(86_400);
+        let len = world.broker.output(subscriber).len();
+        world.broker.consume_output(subscriber, len);
+    }
+    let mut samples = 0;
+    world.simulation.hardware().wiring.for_each_bus(|_, bus| samples += bus.samples());
+    let year = year.borrow();
+    println!("{samples} samples, {} readings, {} deliveries", year.readings, year.deliveries);
+    assert_eq!((samples, year.readings), (DAYS * 43_200, DAYS * 43_200));
+    // Statistics every minute after the first; status, birth twice, health.
+    assert_eq!(year.others, DAYS * 1440 - 1 + 4);
+    assert_eq!(year.deliveries, year.readings + year.others);
+    assert_eq!(year.lateness[0], year.lateness[1], "the last sample is no later than the second");
+    let counts = world.simulation.hardware().flash.counts();
+    assert_eq!((counts.erases, counts.programs, counts.misuses), (0, 1, 0), "the confirmation alone");
 }
 
 #[test]
@@ -182,7 +246,11 @@ fn a_configuration_without_sensors_is_confirmed() {
 fn packet_identifiers_wrap_around() {
     let mut world = World::new(&tutorial(300, QoS::AtLeastOnce));
     world.run_s(70_000 * 3 / 10 + 1);
-    assert!(world.count("test-topic") >= 70_000);
+    // A reading is of the end of its integration, 113 ms after its time. The sample of 21,000.9 s is still integrating.
+    let expected: Vec<usize> = (0..70_003).map(|sample| (sample * 300 + 113) / 1000).collect();
+    let seconds = world.seconds("test-topic");
+    let differs = seconds.iter().zip(&expected).position(|(found, wanted)| found != wanted);
+    assert_eq!((seconds.len(), differs), (expected.len(), None), "each sample once, in order");
     assert_eq!(world.count("dunlin/esp8266/status"), 1, "one session");
 }
 

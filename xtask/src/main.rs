@@ -26,7 +26,7 @@ const ROUTINES: &[Routine] = &[
     Routine { name: "test", help: "everything that CI runs", run: test::test },
     Routine {
         name: "torture",
-        help: "30 million power cuts; `--replay STRING` repeats one, `--mutants` seeds faults",
+        help: "30 million power cuts; `--replay STRING`, `--mutants`, `--image`, `--kills`, `--year`",
         run: torture::torture,
     },
     Routine {

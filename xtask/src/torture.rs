@@ -8,6 +8,8 @@ use crate::routine::{root, run};
 
 /// Updates of a full run on the image, each cut at every flash operation.
 const UPDATES: &str = "200";
+/// Kills of a full run.
+const KILLS: &str = "200";
 /// Cuts of a full run.
 const CUTS: &str = "30000000";
 
@@ -15,7 +17,8 @@ const CUTS: &str = "30000000";
 ///
 /// `torture` cuts 30 million times, in an optimized build; `torture --replay STRING` repeats the cut whose string a failure has
 /// printed; `torture --mutants` seeds each fault and expects the ordinary tests to find it; `torture --image` cuts 200 updates
-/// of the image on the emulated chip at every flash operation, and `--image --replay STRING` repeats one of these cuts.
+/// of the image on the emulated chip at every flash operation, and `--image --replay STRING` repeats one of these cuts;
+/// `torture --kills` kills the simulator 200 times during pushes; `torture --year` runs the tutorial for a simulated year.
 pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [] => run(test(&["--release", "--", "--exact", "long_run", "--ignored", "--nocapture"])
@@ -29,8 +32,15 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
             run(test(&["--", "--exact", "replay", "--ignored", "--nocapture"])
                 .env("DUNLIN_TORTURE_REPLAY", string))
         }
+        [flag] if flag == "--kills" => run(Command::new("cargo")
+            .args(["test", "--quiet", "--package", "dunlin", "--test", "end_to_end", "killed_at_any_moment"])
+            .args(["--", "--nocapture"])
+            .env("DUNLIN_KILLS", KILLS)),
+        [flag] if flag == "--year" => run(Command::new("cargo")
+            .args(["test", "--quiet", "--package", "dunlin-twin", "--test", "node", "a_year"])
+            .args(["--", "--ignored", "--nocapture"])),
         _ => Err("write `cargo xtask torture`, `cargo xtask torture --replay STRING`, \
-                  `cargo xtask torture --image` or `cargo xtask torture --mutants`"
+                  `cargo xtask torture --image`, `--kills`, `--year` or `--mutants`"
             .to_owned()),
     }
 }

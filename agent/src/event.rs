@@ -13,6 +13,7 @@ use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use heapless::Deque;
 
+use crate::payload::Record;
 use crate::platform::{Crash, FlashChip};
 use crate::sensor::Health;
 use crate::text::Text;
@@ -39,10 +40,10 @@ pub enum Event {
         /// Its health now.
         health: Health,
     },
-    /// A message of a report went out.
+    /// A message of a report went out: at QoS 0 sent, above acknowledged.
     Sent {
-        /// Index of the report.
-        report: u8,
+        /// The message.
+        record: Record,
         /// Its quality of service.
         qos: QoS,
     },
@@ -78,6 +79,8 @@ pub enum Log {
     TakenOver,
     /// The broker acknowledged nothing for a whole keep alive.
     Dead,
+    /// A request over MQTT was left unanswered: its response topic is too long, or too many came at once.
+    Unanswered,
     /// The running configuration was confirmed.
     Confirmed {
         /// Its generation.
@@ -185,6 +188,9 @@ impl Log {
             Log::Lost => text.str("the broker closed the session"),
             Log::TakenOver => text.str("another node uses this node's name: it has taken the session over"),
             Log::Dead => text.str("the link to the broker is dead"),
+            Log::Unanswered => text.str(
+                "a request was left unanswered: its response topic is too long, or too many came at once",
+            ),
             Log::Confirmed { generation } => with_number("generation ", generation, " confirmed"),
             Log::AttemptFailed { generation, reason } => {
                 with_number("attempt of generation ", generation, " failed: ");

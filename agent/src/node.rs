@@ -45,6 +45,8 @@ pub struct Running {
     pub hash: [u8; HASH_SIZE],
     /// Whether it has been confirmed.
     pub confirmed: bool,
+    /// Whether it was confirmed because a person vouched for it, and not by a broker.
+    pub vouched: bool,
     /// Failed attempts.
     pub attempts: u8,
     /// When it was started.
@@ -88,6 +90,8 @@ pub struct Counters {
     pub connections: Cell<u32>,
     /// Connections that were found dead.
     pub dead_links: Cell<u32>,
+    /// Requests over MQTT that were left unanswered.
+    pub unanswered: Cell<u32>,
 }
 
 /// Health of the sensors, and which of it the broker does not know yet.
@@ -199,6 +203,15 @@ impl Measurement {
         }
     }
 
+    /// Forgets what `asker` has asked: nobody waits for it any more.
+    pub fn cancel(&self, asker: Asker) {
+        if let MeasurementState::Asked(other, _) | MeasurementState::Done(other, _) = self.state.get()
+            && other == asker
+        {
+            self.state.set(MeasurementState::Idle);
+        }
+    }
+
     /// Takes the answer for `asker`.
     pub fn take(&self, asker: Asker) -> Option<Measured> {
         match self.state.get() {
@@ -231,7 +244,7 @@ impl Snapshots {
     /// Makes the record of a message.
     pub fn record(&mut self, report: u8, seq: u32, at_ms: u64, values: &[f32]) -> Record {
         if let [value] = values {
-            return Record { at_ms, seq, report, values: Values::One(*value) };
+            return Record::of_value(report, seq, at_ms, *value);
         }
         let place = self.next;
         self.next = (place + 1) % SNAPSHOTS as u8;
@@ -243,16 +256,17 @@ impl Snapshots {
         if let Some(owner) = self.owners.get_mut(usize::from(place)) {
             *owner = Some((report, seq));
         }
-        Record { at_ms, seq, report, values: Values::Snapshot(place) }
+        Record::of_snapshot(report, seq, at_ms, place)
     }
 
     /// Returns the values of a record; none where a newer message has taken their place.
     pub fn values<'v>(&'v self, record: &'v Record) -> Option<&'v [f32]> {
-        match &record.values {
+        match record.values() {
             Values::One(value) => Some(core::slice::from_ref(value)),
             Values::Snapshot(place) => {
-                let place = usize::from(*place);
-                let is_owner = self.owners.get(place).copied().flatten() == Some((record.report, record.seq));
+                let place = usize::from(place);
+                let owner = self.owners.get(place).copied().flatten();
+                let is_owner = owner == Some((record.report(), record.seq()));
                 self.values.get(place).filter(|_| is_owner).map(|values| values.as_slice())
             }
         }

@@ -4,26 +4,64 @@ use dunlin_config_format::config::{Config, Member, Payload, Report};
 
 use crate::text::Text;
 
-/// A message that waits to be rendered.
+/// A message that waits to be rendered: 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record {
-    /// When its values were taken, in milliseconds since start.
-    pub at_ms: u64,
-    /// Counts the messages of its report, from 0.
-    pub seq: u32,
-    /// Index of its report.
-    pub report: u8,
-    /// Its values.
-    pub values: Values,
+    seq: u32,
+    /// The value of a report of one reading.
+    value: f32,
+    /// Milliseconds since start, 48 bits of them: for 8,900 years.
+    at_ms: [u16; 3],
+    report: u8,
+    /// Place in the table of snapshots, or [`ONE`].
+    snapshot: u8,
 }
+
+/// The record has its value in itself.
+const ONE: u8 = u8::MAX;
+
+const _: () = assert!(size_of::<Record>() == 16);
 
 /// The values of a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Values {
+pub enum Values<'r> {
     /// The value of a report of one reading.
-    One(f32),
+    One(&'r f32),
     /// A place in the table of snapshots.
     Snapshot(u8),
+}
+
+impl Record {
+    /// Returns the record of a message of one value. `at_ms` is when it was taken, in milliseconds since start; `seq` counts
+    /// the messages of its report, from 0.
+    pub fn of_value(report: u8, seq: u32, at_ms: u64, value: f32) -> Self {
+        Record { seq, value, at_ms: [0, 16, 32].map(|shift| (at_ms >> shift) as u16), report, snapshot: ONE }
+    }
+
+    /// Returns the record of a message of several values, which are in a table of snapshots.
+    pub fn of_snapshot(report: u8, seq: u32, at_ms: u64, snapshot: u8) -> Self {
+        Record { snapshot, ..Record::of_value(report, seq, at_ms, f32::NAN) }
+    }
+
+    /// Returns the index of its report.
+    pub fn report(&self) -> u8 {
+        self.report
+    }
+
+    /// Returns its count.
+    pub fn seq(&self) -> u32 {
+        self.seq
+    }
+
+    /// Returns when its values were taken, in milliseconds since start.
+    pub fn at_ms(&self) -> u64 {
+        self.at_ms.iter().rev().fold(0, |ms, part| ms << 16 | u64::from(*part))
+    }
+
+    /// Returns its values.
+    pub fn values(&self) -> Values<'_> {
+        if self.snapshot == ONE { Values::One(&self.value) } else { Values::Snapshot(self.snapshot) }
+    }
 }
 
 /// Writes the payload of `report` with `values` in the order of its members; one that is not a number becomes `null`.
@@ -43,7 +81,7 @@ pub fn render(
                 thingflow_id(text, config, member);
             }
             text.str("\", ");
-            text.integer(record.at_ms / 1000);
+            text.integer(record.at_ms() / 1000);
             text.str(", ");
             text.float(value);
             text.str("]");
@@ -68,10 +106,10 @@ fn json(text: &mut Text<'_>, config: &Config<'_>, report: &Report<'_>, record: &
                 if is_one_sensor { object.key(reading) } else { object.compound_key(sensor.id, reading) };
             value_text.float(*value);
         }
-        object.integer("seq", record.seq);
+        object.integer("seq", record.seq());
         // The node's own reading has the name already, and means the same.
         if !has_uptime {
-            object.key("uptime").thousandths(record.at_ms);
+            object.key("uptime").thousandths(record.at_ms());
         }
     });
 }

@@ -11,7 +11,7 @@ use embassy_time::{Duration, Instant, Timer, with_timeout};
 use crate::event::{Event, Log};
 use crate::host::HostDoor;
 use crate::network::Network;
-use crate::node::{Boot, Change, HealthTable, Node, Running, SampleCounts, Shared};
+use crate::node::{Asker, Boot, Change, HealthTable, Node, Running, SampleCounts, Shared};
 use crate::platform::{FlashChip, Parts, Platform, ResetCause, System};
 use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
@@ -24,7 +24,7 @@ use dunlin_config_format::topic::Topics;
 
 /// How long a configuration that is replaced may take to send what is left.
 const DRAIN: Duration = Duration::from_millis(200);
-/// How long it may take to empty retained topics as well, each with an answer of the broker.
+/// How long it may take to change retained messages as well, each with an answer of the broker.
 const CLEARANCE: Duration = Duration::from_secs(2);
 /// Marks the words that outlive a reset as the agent's.
 const RETAINED_MAGIC: u32 = u32::from_le_bytes(*b"DNLR");
@@ -156,14 +156,20 @@ fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
     shared.sampled.set(false);
     shared.outbox.borrow_mut().clear();
     *shared.health.borrow_mut() = HealthTable::default();
+    // Sensors of the configuration before are not measured any more. A host that waits for one is told at once.
+    for asker in [Asker::Usb, Asker::Mqtt] {
+        shared.measurement.cancel(asker);
+    }
+    shared.measured.signal(());
     let Some(loaded) = loaded else {
         shared.events.log(Log::SafeMode);
         return Running::default();
     };
-    let mut confirmed = loaded.confirmed;
+    let (mut confirmed, mut vouched) = (loaded.confirmed, loaded.vouched);
     if !confirmed && shared.confirm_next.take() == Some(loaded.generation) {
         // A person at the bench vouches for it.
-        confirmed = node.store.borrow_mut().confirm().unwrap_or(false);
+        vouched = node.store.borrow_mut().vouch().unwrap_or(false);
+        confirmed = vouched;
     }
     shared.events.log(Log::Started { generation: loaded.generation, confirmed });
     let mut words = node.system.borrow().retained();
@@ -175,6 +181,7 @@ fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
         generation: loaded.generation,
         hash: loaded.hash,
         confirmed,
+        vouched,
         attempts: loaded.attempts,
         started: Some(now),
         has_fallback: loaded.has_fallback,
@@ -221,10 +228,11 @@ async fn run_configuration<P: Platform>(
     };
     shared.is_leaving.set(true);
     shared.promises.sampler.set(Instant::MAX);
-    let (leaving, time) = match change {
-        Change::Apply if !keeps_names(node, config) => (Leaving::ForGood, CLEARANCE),
-        _ => (Leaving::Soon, DRAIN),
+    let leaving = match change {
+        Change::Apply => leaving(node, config),
+        Change::Restart => Leaving::Soon,
     };
+    let time = if leaving == Leaving::Soon { DRAIN } else { CLEARANCE };
     uplink.leaving.set(leaving);
     shared.uplink.signal(());
     let _ = with_timeout(time, session).await;
@@ -232,12 +240,18 @@ async fn run_configuration<P: Platform>(
     change
 }
 
-/// Returns whether the configuration that comes next has the same names in its topics.
-fn keeps_names<P: Platform>(node: &Node<P>, config: &Config<'_>) -> bool {
+/// Returns how to leave for the configuration that comes next: it has other names, or another broker, or neither.
+fn leaving<P: Platform>(node: &Node<P>, config: &Config<'_>) -> Leaving {
     let mut start = [0; Config::NAMES_SIZE];
     let len = node.store.borrow_mut().peek(&mut start).unwrap_or(0);
-    let names = start.get(..len).and_then(Config::names);
-    names == Some((config.device.name, config.mqtt.prefix()))
+    match start.get(..len).and_then(Config::names) {
+        Some(next) if (next.device, next.prefix) != (config.device.name, config.mqtt.prefix()) => {
+            Leaving::ForGood
+        }
+        Some(next) if (next.host, next.port) != (config.mqtt.host, config.mqtt.port.0) => Leaving::Elsewhere,
+        Some(_) => Leaving::Soon,
+        None => Leaving::ForGood,
+    }
 }
 
 /// Waits for a configuration: nothing that is stored can be run.

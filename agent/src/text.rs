@@ -28,15 +28,20 @@ impl<'a> Text<'a> {
         if self.overflow { Err(Overflow) } else { Ok(self.len) }
     }
 
+    /// Returns the length of what fitted, in bytes: the beginning of what was written.
+    pub fn cut(self) -> usize {
+        self.len
+    }
+
     /// Appends bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        match self.buffer.get_mut(self.len..self.len + bytes.len()) {
-            Some(target) => {
-                target.copy_from_slice(bytes);
-                self.len += bytes.len();
-            }
-            None => self.overflow = true,
+        let rest = self.buffer.get_mut(self.len..).unwrap_or_default();
+        let count = bytes.len().min(rest.len());
+        for (target, byte) in rest.iter_mut().zip(bytes) {
+            *target = *byte;
         }
+        self.len += count;
+        self.overflow |= count < bytes.len();
     }
 
     /// Appends a string as it is.
@@ -160,8 +165,10 @@ impl<'a> Object<'_, 'a> {
     /// Starts a member whose key is `first.second`; both are identifiers.
     pub fn compound_key(&mut self, first: &str, second: &str) -> &mut Text<'a> {
         let text = self.key(first);
-        // Back before the quotation mark and the colon that end the key.
-        text.len = text.len.saturating_sub(2);
+        if !text.overflow {
+            // Back before the quotation mark and the colon that end the key.
+            text.len = text.len.saturating_sub(2);
+        }
         text.str(".");
         text.str(second);
         text.str("\":");

@@ -171,11 +171,11 @@ impl Node for Scripted {
         self.0.borrow_mut().monitored = what;
     }
 
-    async fn rollback(&mut self) -> Result<Option<u32>, Refused> {
+    async fn rollback(&mut self) -> Result<u32, Refused> {
         let mut board = self.0.borrow_mut();
         board.rollbacks += 1;
         board.generation -= 1;
-        Ok(Some(board.generation))
+        Ok(board.generation)
     }
 
     async fn erase(&mut self, _: u8) -> Result<(), Refused> {

@@ -30,11 +30,13 @@ pub enum Reason {
     Requested = 11,
     /// Stored, but its body could not be read by this firmware.
     Unreadable = 12,
+    /// A person at the bench confirmed it, without a broker: noted beside the confirmation, which it explains.
+    Vouched = 13,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::NoAddress,
         Reason::NameNotResolved,
         Reason::BrokerUnreachable,
@@ -47,6 +49,7 @@ impl Reason {
         Reason::Panic,
         Reason::Requested,
         Reason::Unreadable,
+        Reason::Vouched,
     ];
 
     /// Returns the number that is stored and sent.
@@ -74,6 +77,7 @@ impl Reason {
             Reason::Panic => "panic",
             Reason::Requested => "requested",
             Reason::Unreadable => "unreadable",
+            Reason::Vouched => "vouched",
         }
     }
 }

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dunlin_config_format::config::{
-    Config, DecodeError, Device, Fault, Filter, I2cBus, Link, List, Member, Mqtt, Or, Part, Payload, QoS,
-    ReadingSettings, Report, Sensor,
+    Config, DecodeError, Device, Fault, Filter, I2cBus, Link, List, Member, Mqtt, Names, Or, Part, Payload,
+    QoS, ReadingSettings, Report, Sensor,
 };
 use dunlin_config_format::driver::Driver;
 use proptest::prelude::*;
@@ -164,7 +164,8 @@ proptest! {
         prop_assert_eq!(Config::decode(&body).unwrap(), config);
         prop_assert_eq!(encode(&Config::decode(&body).unwrap()), body.clone());
         let start = &body[..body.len().min(Config::NAMES_SIZE)];
-        prop_assert_eq!(Config::names(start), Some((name.as_str(), "dunlin")));
+        let names = Names { device: &name, prefix: "dunlin", host: TUTORIAL.mqtt.host, port };
+        prop_assert_eq!(Config::names(start), Some(names));
     }
 
     #[test]
@@ -188,7 +189,7 @@ proptest! {
         };
         let body = encode(&Config { device: Device { name: &name, label: Some(&text) }, mqtt, ..TUTORIAL });
         let start = &body[..body.len().min(Config::NAMES_SIZE)];
-        prop_assert_eq!(Config::names(start), Some((name.as_str(), name.as_str())));
+        prop_assert_eq!(Config::names(start), Some(Names { device: &name, prefix: &name, host: &text, port }));
     }
 
     #[test]

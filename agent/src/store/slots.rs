@@ -34,6 +34,8 @@ pub struct Loaded {
     pub body_len: usize,
     /// Whether it has been confirmed.
     pub confirmed: bool,
+    /// Whether it was confirmed because a person vouched for it.
+    pub vouched: bool,
     /// Failed attempts.
     pub attempts: u8,
     /// Whether there is a confirmed configuration to go back to.
@@ -63,8 +65,10 @@ pub enum BeginError {
 pub enum FinishError {
     /// No update has begun.
     NotBegun,
-    /// The first bytes are no header, or the rest is not what it says.
+    /// The first bytes are no header that this firmware can read.
     Image,
+    /// What was written has another length or hash than was announced, or is not what its header says.
+    Hash,
     /// The header could not be written.
     Flash(FlashFault),
 }
@@ -72,6 +76,8 @@ pub enum FinishError {
 /// An update that has begun.
 struct Update {
     slot: usize,
+    /// Length of the image in bytes, as announced.
+    length: u32,
     generation: u32,
     header: [u8; HEADER_SIZE],
 }
@@ -113,6 +119,7 @@ impl<F: NorFlash> Store<F> {
                     hash: header.hash,
                     body_len: len,
                     confirmed: state.confirmed,
+                    vouched: state.confirmed && state.reason == Some(Reason::Vouched.code()),
                     attempts: state.attempts,
                     has_fallback: slot::fallback(&slots, index).is_some(),
                 });
@@ -157,7 +164,7 @@ impl<F: NorFlash> Store<F> {
         for sector in (0..sectors).chain([IMAGE_SIZE / SECTOR_SIZE]) {
             self.flash.erase(address(index) + sector * SECTOR_SIZE).map_err(BeginError::Flash)?;
         }
-        self.update = Some(Update { slot: index, generation, header: [0xff; HEADER_SIZE] });
+        self.update = Some(Update { slot: index, length, generation, header: [0xff; HEADER_SIZE] });
         Ok(Begin::Ready)
     }
 
@@ -187,10 +194,10 @@ impl<F: NorFlash> Store<F> {
     /// # Errors
     /// [`FinishError`]; the slot stays empty.
     pub fn finish(&mut self, hash: &[u8; HASH_SIZE]) -> Result<u32, FinishError> {
-        let Update { slot, generation, header } = self.update.take().ok_or(FinishError::NotBegun)?;
+        let Update { slot, length, generation, header } = self.update.take().ok_or(FinishError::NotBegun)?;
         let header = Header::decode(&header).map_err(|_| FinishError::Image)?;
-        if header.hash != *hash || !self.matches(slot, &header) {
-            return Err(FinishError::Image);
+        if (header.hash, header.image_len()) != (*hash, length) || !self.matches(slot, &header) {
+            return Err(FinishError::Hash);
         }
         let header = Header { generation, ..header }.encode();
         self.flash.program(address(slot), &header).map_err(FinishError::Flash)?;
@@ -222,19 +229,31 @@ impl<F: NorFlash> Store<F> {
         Ok(self.state(index)?.attempts >= slot::ATTEMPTS)
     }
 
-    /// Gives the running configuration up for the confirmed one before it; false where there is none.
+    /// Marks the running configuration as confirmed because a person vouches for it, and notes that; else like
+    /// [`confirm`](Self::confirm).
+    ///
+    /// # Errors
+    /// [`FlashFault`]; the configuration stays on trial.
+    pub fn vouch(&mut self) -> Result<bool, FlashFault> {
+        let Some(index) = self.running else { return Ok(false) };
+        self.note(index, Reason::Vouched);
+        self.confirm()
+    }
+
+    /// Gives the running configuration up for the confirmed one before it; returns that one's generation, none where there is
+    /// none.
     ///
     /// # Errors
     /// [`FlashFault`]; the running configuration stays.
-    pub fn roll_back(&mut self, reason: Reason) -> Result<bool, FlashFault> {
+    pub fn roll_back(&mut self, reason: Reason) -> Result<Option<u32>, FlashFault> {
         let held = [self.intact(0), self.intact(1)];
         let slots = self.readable(held);
-        let Some(index) = self.running.filter(|&index| slot::fallback(&slots, index).is_some()) else {
-            return Ok(false);
-        };
+        let Some(index) = self.running else { return Ok(None) };
+        let fallback = slot::fallback(&slots, index).and_then(|index| slots.get(index).copied().flatten());
+        let Some(fallback) = fallback else { return Ok(None) };
         self.note(index, reason);
         self.set(state_address(index) + slot::REJECTED_OFFSET, slot::SET)?;
-        Ok(true)
+        Ok(Some(fallback.generation))
     }
 
     /// Reads the running image from `offset` on, with the generation of a file; returns how many bytes there were and the

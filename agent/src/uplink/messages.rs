@@ -44,7 +44,7 @@ impl ToPayload for Rendered<'_, '_, '_> {
         match self.message {
             Message::Text(string) => text.str(string),
             Message::Record(record) => {
-                let report = config.reports.get(usize::from(record.report)).ok_or(Overflow)?;
+                let report = config.reports.get(usize::from(record.report())).ok_or(Overflow)?;
                 let snapshots = shared.snapshots.borrow();
                 let values = snapshots.values(record).ok_or(Overflow)?;
                 payload::render(&mut text, config, &report, record, values);
@@ -72,6 +72,7 @@ pub(crate) fn birth(text: &mut Text<'_>, config: &Config<'_>, shared: &Shared, a
         object.hex("hash", &running.hash);
         object.integer("generation", running.generation);
         object.string("state", if running.confirmed { "confirmed" } else { "trial" });
+        object.key("vouched").str(if running.vouched { "true" } else { "false" });
         object.integer("boot", shared.boot.id);
         object.string("reset", reset_name(shared.boot.cause));
         if let Some(crash) = shared.boot.crash {
@@ -117,6 +118,7 @@ pub(crate) fn stats(text: &mut Text<'_>, shared: &Shared, now: Instant) {
         object.integer("dropped", outbox.dropped());
         object.integer("connections", counters.connections.get());
         object.integer("dead-links", counters.dead_links.get());
+        object.integer("unanswered", counters.unanswered.get());
         object.integer("faults", samples.faults);
         object.integer("missed", samples.missed);
         object.integer("lateness-p99-ms", samples.lateness_p99_ms);

@@ -21,7 +21,7 @@ pub use outbox::Outbox;
 
 use crate::event::Log;
 use crate::network::Network;
-use crate::node::Shared;
+use crate::node::{Asker, Shared};
 use backoff::Backoff;
 use dunlin_config_format::topic::Topics;
 use farewell::{Farewell, TAKEN_OVER};
@@ -82,8 +82,10 @@ pub(crate) struct Uplink<'a> {
 pub(crate) enum Leaving {
     /// Not yet.
     No,
-    /// Send what is left, then leave.
+    /// Send what is left, then leave: the node comes back to this broker under these names.
     Soon,
+    /// The same, and say `offline`: the node goes to another broker. A session that ends in order takes the will along.
+    Elsewhere,
     /// The same, and take the retained messages along: nobody will renew them under these names.
     ForGood,
 }
@@ -126,6 +128,8 @@ impl Uplink<'_> {
                     self.shared.events.log(Log::Connected);
                     let end = self.attend(&mut connection).await;
                     self.shared.outbox.borrow_mut().disconnected();
+                    // Its requests ended with the session.
+                    self.shared.measurement.cancel(Asker::Mqtt);
                     match end {
                         End::Left => return self.close(connection).await,
                         End::Dead => {

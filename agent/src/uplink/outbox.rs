@@ -15,7 +15,20 @@ pub(crate) const IN_FLIGHT: usize = 4;
 #[derive(Debug)]
 pub struct Outbox<R, O> {
     entries: Deque<Entry<R, O>, OUTBOX_SIZE>,
+    /// Entries that have left, wrapping around: the place of the first one that is there.
+    removed: u32,
     dropped: u32,
+}
+
+/// A record to publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Next<R> {
+    /// The record.
+    pub(crate) record: R,
+    /// Its quality of service.
+    pub(crate) qos: QoS,
+    /// Names it, whatever leaves or joins the outbox meanwhile.
+    place: u32,
 }
 
 #[derive(Debug)]
@@ -35,51 +48,60 @@ enum State<O> {
 impl<R: Copy, O: Copy> Outbox<R, O> {
     /// Returns an empty outbox.
     pub(crate) const fn new() -> Self {
-        Outbox { entries: Deque::new(), dropped: 0 }
+        Outbox { entries: Deque::new(), removed: 0, dropped: 0 }
     }
 
     /// Adds a record; the oldest makes room where there is none.
     pub(crate) fn push(&mut self, record: R, qos: QoS) {
         if self.entries.is_full() {
-            self.entries.pop_front();
+            self.remove_first();
             self.dropped = self.dropped.saturating_add(1);
         }
         // Cannot fail: there is room for one.
         let _ = self.entries.push_back(Entry { record, qos, state: State::Waiting });
     }
 
-    /// Returns the record to publish next and its QoS, where one may be: at most [`IN_FLIGHT`] at once, and one of QoS 2
+    /// Returns the record to publish next, where one may be: at most [`IN_FLIGHT`] at once, and one of QoS 2
     /// (the session's quota counts those wrongly).
-    pub(crate) fn next(&self) -> Option<(R, QoS)> {
+    pub(crate) fn next(&self) -> Option<Next<R>> {
         let in_flight = |entry: &Entry<R, O>| matches!(entry.state, State::InFlight(_));
         if self.in_flight() >= IN_FLIGHT {
             return None;
         }
-        let entry = self.entries.iter().find(|entry| matches!(entry.state, State::Waiting))?;
+        let is_waiting = |(_, entry): &(u32, &Entry<R, O>)| matches!(entry.state, State::Waiting);
+        let (index, entry) = (0..).zip(self.entries.iter()).find(is_waiting)?;
         let exactly_once = |entry: &Entry<R, O>| entry.qos == QoS::ExactlyOnce;
         if exactly_once(entry) && self.entries.iter().any(|other| in_flight(other) && exactly_once(other)) {
             return None;
         }
-        Some((entry.record, entry.qos))
+        Some(Next { record: entry.record, qos: entry.qos, place: self.removed.wrapping_add(index) })
     }
 
-    /// Marks the record that [`next`](Self::next) returned: in flight as `operation`, or done where there is none to wait
-    /// for.
-    pub(crate) fn sent(&mut self, operation: Option<O>) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| matches!(entry.state, State::Waiting)) {
+    /// Marks a record: in flight as `operation`, or done where there is none to wait for. One that has made room meanwhile is
+    /// counted as dropped already.
+    pub(crate) fn sent(&mut self, next: &Next<R>, operation: Option<O>) {
+        if let Some(entry) = self.entry(next) {
             entry.state = operation.map_or(State::Done, State::InFlight);
         }
         self.remove_done();
     }
 
-    /// Marks the record that [`next`](Self::next) returned as one that can never be sent.
-    pub(crate) fn skip(&mut self) {
-        self.dropped = self.dropped.saturating_add(1);
-        self.sent(None);
+    /// Marks a record as one that can never be sent.
+    pub(crate) fn skip(&mut self, next: &Next<R>) {
+        if self.entry(next).is_some() {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        self.sent(next, None);
     }
 
-    /// Asks `fate` about every operation in flight; returns how many have been acknowledged.
-    pub(crate) fn settle(&mut self, fate: impl Fn(&O) -> Fate) -> u32 {
+    /// Returns the entry of a record that is still there.
+    fn entry(&mut self, next: &Next<R>) -> Option<&mut Entry<R, O>> {
+        let index = usize::try_from(next.place.wrapping_sub(self.removed)).ok()?;
+        self.entries.iter_mut().nth(index)
+    }
+
+    /// Asks `fate` about every operation in flight and tells `done` what has been acknowledged; returns how many.
+    pub(crate) fn settle(&mut self, fate: impl Fn(&O) -> Fate, mut done: impl FnMut(R, QoS)) -> u32 {
         let mut acknowledged = 0;
         for entry in self.entries.iter_mut() {
             let State::InFlight(operation) = &entry.state else { continue };
@@ -88,6 +110,7 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
                 Fate::Acknowledged => {
                     entry.state = State::Done;
                     acknowledged += 1;
+                    done(entry.record, entry.qos);
                 }
                 Fate::Lost => entry.state = State::Waiting,
             }
@@ -113,6 +136,7 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     pub(crate) fn clear(&mut self) {
         let waiting = self.entries.iter().filter(|entry| !matches!(entry.state, State::Done)).count();
         self.dropped = self.dropped.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
+        self.removed = self.removed.wrapping_add(u32::try_from(self.entries.len()).unwrap_or(0));
         self.entries.clear();
     }
 
@@ -134,7 +158,13 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     // A record in the middle that is done keeps its place until those before it are done, so that order is kept.
     fn remove_done(&mut self) {
         while self.entries.front().is_some_and(|entry| matches!(entry.state, State::Done)) {
-            self.entries.pop_front();
+            self.remove_first();
+        }
+    }
+
+    fn remove_first(&mut self) {
+        if self.entries.pop_front().is_some() {
+            self.removed = self.removed.wrapping_add(1);
         }
     }
 }
@@ -154,22 +184,30 @@ pub(crate) enum Fate {
 mod tests {
     use super::*;
 
+    /// Takes the next record and marks it.
+    fn send(outbox: &mut Outbox<usize, u8>, operation: Option<u8>) -> Option<(usize, QoS)> {
+        let next = outbox.next()?;
+        outbox.sent(&next, operation);
+        Some((next.record, next.qos))
+    }
+
+    fn first(outbox: &Outbox<usize, u8>) -> Option<usize> {
+        outbox.next().map(|next| next.record)
+    }
+
     #[test]
     fn a_record_stays_until_it_is_acknowledged() {
-        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        let mut outbox = Outbox::new();
         outbox.push(1, QoS::AtLeastOnce);
         outbox.push(2, QoS::AtLeastOnce);
-        assert_eq!(outbox.next(), Some((1, QoS::AtLeastOnce)));
-        outbox.sent(Some(10));
-        assert_eq!(outbox.next(), Some((2, QoS::AtLeastOnce)));
-        outbox.sent(Some(11));
+        assert_eq!(send(&mut outbox, Some(10)), Some((1, QoS::AtLeastOnce)));
+        assert_eq!(send(&mut outbox, Some(11)), Some((2, QoS::AtLeastOnce)));
         assert_eq!(outbox.next(), None);
         // The second is acknowledged first; the first is given up and published again.
         let fate = |operation: &u8| if *operation == 11 { Fate::Acknowledged } else { Fate::Lost };
-        assert_eq!(outbox.settle(fate), 1);
-        assert_eq!(outbox.next(), Some((1, QoS::AtLeastOnce)));
-        outbox.sent(Some(12));
-        assert_eq!(outbox.settle(|_| Fate::Acknowledged), 1);
+        assert_eq!(outbox.settle(fate, |record, _| assert_eq!(record, 2)), 1);
+        assert_eq!(send(&mut outbox, Some(12)), Some((1, QoS::AtLeastOnce)));
+        assert_eq!(outbox.settle(|_| Fate::Acknowledged, |record, _| assert_eq!(record, 1)), 1);
         assert!(outbox.is_empty());
         assert_eq!(outbox.dropped(), 0);
     }
@@ -180,38 +218,69 @@ mod tests {
         for record in 0..OUTBOX_SIZE + 3 {
             outbox.push(record, QoS::AtLeastOnce);
         }
-        assert_eq!(outbox.next(), Some((3, QoS::AtLeastOnce)));
+        assert_eq!(first(&outbox), Some(3));
         assert_eq!(outbox.dropped(), 3);
     }
 
     #[test]
+    fn a_record_that_makes_room_while_it_is_published_leaves_the_others_alone() {
+        for published in [Some(7), None] {
+            let mut outbox: Outbox<usize, u8> = Outbox::new();
+            outbox.push(0, QoS::AtLeastOnce);
+            let next = outbox.next().into_iter().next();
+            for record in 1..=OUTBOX_SIZE {
+                outbox.push(record, QoS::AtLeastOnce);
+            }
+            if let Some(next) = &next {
+                outbox.sent(next, published);
+                outbox.skip(next);
+            }
+            assert_eq!((first(&outbox), outbox.in_flight(), outbox.dropped()), (Some(1), 0, 1));
+        }
+        // The one behind it is found where it has moved to.
+        let mut outbox: Outbox<usize, u8> = Outbox::new();
+        (0..OUTBOX_SIZE).for_each(|record| outbox.push(record, QoS::AtLeastOnce));
+        send(&mut outbox, Some(1));
+        let next = outbox.next();
+        outbox.push(OUTBOX_SIZE, QoS::AtLeastOnce);
+        if let Some(next) = &next {
+            outbox.sent(next, Some(2));
+        }
+        assert_eq!((first(&outbox), outbox.in_flight()), (Some(2), 1));
+        outbox.clear();
+        outbox.push(99, QoS::AtLeastOnce);
+        if let Some(next) = &next {
+            outbox.sent(next, None);
+        }
+        assert_eq!(first(&outbox), Some(99));
+    }
+
+    #[test]
     fn a_lost_connection_drops_qos_0_only() {
-        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        let mut outbox: Outbox<usize, u8> = Outbox::new();
         outbox.push(1, QoS::AtMostOnce);
         outbox.push(2, QoS::AtLeastOnce);
         outbox.push(3, QoS::AtMostOnce);
         outbox.disconnected();
-        assert_eq!(outbox.next(), Some((2, QoS::AtLeastOnce)));
+        assert_eq!(first(&outbox), Some(2));
         assert_eq!(outbox.dropped(), 2);
     }
 
     #[test]
     fn one_of_qos_2_and_four_in_all_are_in_flight() {
-        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        let mut outbox = Outbox::new();
         outbox.push(1, QoS::ExactlyOnce);
         outbox.push(2, QoS::ExactlyOnce);
-        outbox.next();
-        outbox.sent(Some(1));
+        send(&mut outbox, Some(1));
         assert_eq!(outbox.next(), None);
-        outbox.settle(|_| Fate::Acknowledged);
-        assert_eq!(outbox.next(), Some((2, QoS::ExactlyOnce)));
-        let mut outbox: Outbox<u8, u8> = Outbox::new();
+        outbox.settle(|_| Fate::Acknowledged, |_, _| {});
+        assert_eq!(first(&outbox), Some(2));
+        let mut outbox = Outbox::new();
         for record in 0..10 {
             outbox.push(record, QoS::AtLeastOnce);
         }
         for record in 0..4 {
-            assert_eq!(outbox.next(), Some((record, QoS::AtLeastOnce)));
-            outbox.sent(Some(record));
+            assert_eq!(send(&mut outbox, Some(record as u8)), Some((record, QoS::AtLeastOnce)));
         }
         assert_eq!(outbox.next(), None);
     }

@@ -6,6 +6,7 @@ use minimq::{InboundPublish, Publication};
 use serde::Deserialize;
 
 use super::{Uplink, messages};
+use crate::event::Log;
 use crate::node::Asker;
 use crate::text::Text;
 use dunlin_config_format::topic::Topics;
@@ -18,6 +19,9 @@ pub(super) struct Request {
     target: Option<Target>,
     question: Question,
 }
+
+/// A request's response topic or correlation data is too long for this node.
+pub(super) struct Unanswerable;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,21 +43,29 @@ struct ReadRequest<'a> {
 }
 
 impl Request {
-    /// Reads a message; none where it is not a request that can be answered.
+    /// Reads a message; none where it is not a request.
+    ///
+    /// # Errors
+    /// [`Unanswerable`]: the answer could not be addressed.
     pub(super) fn read(
         inbound: &InboundPublish<'_>,
         topics: &Topics<'_>,
         config: &Config<'_>,
-    ) -> Option<Self> {
-        let question = match topics.request_name(inbound.topic())? {
+    ) -> Result<Option<Self>, Unanswerable> {
+        let Some(name) = topics.request_name(inbound.topic()) else { return Ok(None) };
+        let question = match name {
             "read" => Self::sensor(inbound.payload(), config),
             "info" => Question::Info,
             "set" => Question::Refused("not-allowed"),
             _ => Question::Refused("no-such-request"),
         };
-        // A response topic that is too long for this node cannot be answered at all.
-        let target = inbound.reply_owned().ok()?;
-        Some(Request { target, question })
+        let target = inbound.reply_owned().map_err(|_| Unanswerable)?;
+        Ok(Some(Request { target, question }))
+    }
+
+    /// Returns whether the answer is a measurement.
+    pub(super) fn is_measured(&self) -> bool {
+        matches!(self.question, Question::Read(_))
     }
 
     fn sensor(payload: &[u8], config: &Config<'_>) -> Question {
@@ -94,20 +106,33 @@ impl Request {
 }
 
 impl Uplink<'_> {
-    /// Starts what a request needs before it can be answered.
-    pub(super) fn start(&self, request: Option<&mut Request>) {
-        let Some(request) = request else { return };
+    /// Takes a request and starts what it needs before it can be answered. One measurement is made at a time; a request that
+    /// finds no place is left unanswered.
+    pub(super) fn accept(&self, places: &mut [Option<Request>; 2], mut request: Request) {
+        let [first, second] = places;
+        let is_first = first.is_none();
+        let place = if is_first { first } else { second };
+        if place.is_some() {
+            return self.leave_unanswered();
+        }
         if let Question::Read(sensor) = request.question {
-            if self.shared.measurement.ask(Asker::Mqtt, sensor) {
+            if is_first && self.shared.measurement.ask(Asker::Mqtt, sensor) {
                 self.shared.sampler.signal(());
             } else {
                 request.question = Question::Refused("busy");
             }
         }
+        *place = Some(request);
+    }
+
+    /// Counts a request that nobody will get an answer to.
+    pub(super) fn leave_unanswered(&self) {
+        self.count(&self.shared.counters.unanswered);
+        self.shared.events.log(Log::Unanswered);
     }
 
     /// Returns whether everything that an answer needs is there.
     pub(super) fn is_answerable(&self, request: &Request) -> bool {
-        !matches!(request.question, Question::Read(_)) || self.shared.measurement.is_done(Asker::Mqtt)
+        !request.is_measured() || self.shared.measurement.is_done(Asker::Mqtt)
     }
 }

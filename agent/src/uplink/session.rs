@@ -12,7 +12,7 @@ use minimq::{
 
 use super::messages::{Message, Rendered};
 use super::outbox::Fate;
-use super::request::Request;
+use super::request::{Request, Unanswerable};
 use super::{Leaving, Uplink};
 use crate::event::Event;
 use crate::node::Asker;
@@ -39,10 +39,11 @@ enum Task {
     Birth,
     Subscribe,
     Health(usize),
-    Reply,
+    /// Answers the request in this place.
+    Reply(usize),
     Stats,
-    /// Empties the retained topic with this number.
-    Empty(usize),
+    /// Leaves behind the retained message with this number.
+    Leave(usize),
 }
 
 /// What a session remembers between two packets.
@@ -55,9 +56,10 @@ struct Progress {
     subscribe_due: bool,
     birth_not_before: Instant,
     stats_at: Instant,
-    request: Option<Request>,
-    /// Retained topics that have been emptied.
-    emptied: usize,
+    /// The request that may measure, and one that came while it was there and needs no measurement.
+    requests: [Option<Request>; 2],
+    /// Retained messages that have been left behind.
+    left: usize,
 }
 
 impl Uplink<'_> {
@@ -74,8 +76,8 @@ impl Uplink<'_> {
             subscribe_due: true,
             birth_not_before: now,
             stats_at: if stats_every == Duration::MIN { Instant::MAX } else { now + stats_every },
-            request: None,
-            emptied: 0,
+            requests: [None, None],
+            left: 0,
         };
         self.shared.birth_due.set(true);
         self.shared.health.borrow_mut().resend();
@@ -100,9 +102,10 @@ impl Uplink<'_> {
             match select3(connection.poll(), self.shared.uplink.wait(), Timer::at(wake_at)).await {
                 Either3::First(Ok(Some(inbound))) => {
                     progress.heard = Instant::now();
-                    if progress.request.is_none() {
-                        progress.request = Request::read(&inbound, self.topics, self.config);
-                        self.start(progress.request.as_mut());
+                    match Request::read(&inbound, self.topics, self.config) {
+                        Ok(Some(request)) => self.accept(&mut progress.requests, request),
+                        Ok(None) => {}
+                        Err(Unanswerable) => self.leave_unanswered(),
                     }
                 }
                 Either3::First(Ok(None)) | Either3::Second(()) | Either3::Third(()) => {}
@@ -143,7 +146,12 @@ impl Uplink<'_> {
             (false, true) => Fate::Acknowledged,
             (false, false) => Fate::Lost,
         };
-        let acknowledged = self.shared.outbox.borrow_mut().settle(fate);
+        let tell = |record, qos| {
+            if !refused {
+                self.shared.events.add(Event::Sent { record, qos });
+            }
+        };
+        let acknowledged = self.shared.outbox.borrow_mut().settle(fate, tell);
         if acknowledged > 0 {
             progress.heard = Instant::now();
             // A refusal is an answer too: the record is done with, but it has not been published.
@@ -182,12 +190,13 @@ impl Uplink<'_> {
             progress.task = op.map(|op| (op, task));
         }
         loop {
-            let Some((record, qos)) = self.shared.outbox.borrow().next() else { return Ok(()) };
+            let Some(next) = self.shared.outbox.borrow().next() else { return Ok(()) };
+            let (record, qos) = (next.record, next.qos);
             if !connection.can_publish(mqtt_qos(qos)) {
                 return Ok(());
             }
-            let Some(report) = self.config.reports.get(usize::from(record.report)) else {
-                self.shared.outbox.borrow_mut().skip();
+            let Some(report) = self.config.reports.get(usize::from(record.report())) else {
+                self.shared.outbox.borrow_mut().skip(&next);
                 continue;
             };
             let topic = self.topics.report(&report);
@@ -197,23 +206,24 @@ impl Uplink<'_> {
             let quiet = !self.is_waiting(progress);
             match sent(connection.publish(publication).await, quiet)? {
                 Sent::Done(op) => {
-                    let published = &self.shared.counters.published;
-                    published.set(published.get().saturating_add(u32::from(op.is_none())));
-                    self.shared.outbox.borrow_mut().sent(op);
-                    self.shared.events.add(Event::Sent { report: record.report, qos });
+                    if op.is_none() {
+                        self.count(&self.shared.counters.published);
+                        self.shared.events.add(Event::Sent { record, qos });
+                    }
+                    self.shared.outbox.borrow_mut().sent(&next, op);
                 }
                 Sent::NoRoom => return Ok(()),
-                Sent::Never => self.shared.outbox.borrow_mut().skip(),
+                Sent::Never => self.shared.outbox.borrow_mut().skip(&next),
             }
         }
     }
 
     fn next_task(&self, progress: &mut Progress) -> Option<Task> {
         let now = Instant::now();
-        if self.leaving.get() == Leaving::ForGood {
+        if matches!(self.leaving.get(), Leaving::Elsewhere | Leaving::ForGood) {
             // Behind the last records, which may be retained as well.
-            let is_next = self.shared.outbox.borrow().is_empty() && self.retained(progress.emptied).is_some();
-            return is_next.then_some(Task::Empty(progress.emptied));
+            let is_next = self.shared.outbox.borrow().is_empty() && self.left_behind(progress.left).is_some();
+            return is_next.then_some(Task::Leave(progress.left));
         }
         if progress.status_due {
             return Some(Task::Status);
@@ -227,10 +237,21 @@ impl Uplink<'_> {
         if let Some(index) = self.shared.health.borrow().first_unsent() {
             return Some(Task::Health(index));
         }
-        if progress.request.as_ref().is_some_and(|request| self.is_answerable(request)) {
-            return Some(Task::Reply);
+        let is_answerable =
+            |request: &Option<Request>| request.as_ref().is_some_and(|request| self.is_answerable(request));
+        if let Some(place) = progress.requests.iter().position(is_answerable) {
+            return Some(Task::Reply(place));
         }
         (now >= progress.stats_at).then_some(Task::Stats)
+    }
+
+    /// Returns the retained messages that the broker is to keep when the node has left, by number. An empty one is kept
+    /// by no broker (MQTT 5, section 3.3.1.3).
+    fn left_behind(&self, number: usize) -> Option<(Topic, &'static str)> {
+        match self.leaving.get() {
+            Leaving::Elsewhere => (number == 0).then(|| (self.topics.status(), "offline")),
+            _ => self.retained(number).map(|topic| (topic, "")),
+        }
     }
 
     /// Returns the topics under which the broker keeps messages of this node, by number.
@@ -273,12 +294,14 @@ impl Uplink<'_> {
                 let Some(sensor) = self.config.sensors.get(index) else { return Ok(Sent::Never) };
                 (self.topics.health(sensor.id), Message::Text(self.shared.health.borrow().get(index).name()))
             }
-            Task::Empty(number) => {
-                let Some(topic) = self.retained(number) else { return Ok(Sent::Never) };
-                (topic, Message::Text(""))
+            Task::Leave(number) => {
+                let Some((topic, payload)) = self.left_behind(number) else { return Ok(Sent::Never) };
+                (topic, Message::Text(payload))
             }
-            Task::Reply => {
-                let Some(request) = &progress.request else { return Ok(Sent::Never) };
+            Task::Reply(place) => {
+                let Some(request) = progress.requests.get(place).and_then(Option::as_ref) else {
+                    return Ok(Sent::Never);
+                };
                 let message = Rendered { uplink: self, message: Message::Reply(request) };
                 let reply_topic = self.topics.reply();
                 let publication = request.publication(&reply_topic, message).qos(minimq::QoS::AtLeastOnce);
@@ -299,11 +322,13 @@ impl Uplink<'_> {
             Task::Birth => self.shared.birth_due.set(false),
             Task::Subscribe => progress.subscribe_due = false,
             Task::Health(index) => self.shared.health.borrow_mut().sent(index),
-            Task::Reply => {
-                progress.request = None;
-                self.shared.measurement.take(Asker::Mqtt);
+            Task::Reply(place) => {
+                let request = progress.requests.get_mut(place).and_then(Option::take);
+                if request.is_some_and(|request| request.is_measured()) {
+                    self.shared.measurement.cancel(Asker::Mqtt);
+                }
             }
-            Task::Empty(_) => progress.emptied += 1,
+            Task::Leave(_) => progress.left += 1,
             Task::Stats => progress.stats_at += Duration::from_secs(self.config.mqtt.stats_every_s.0.into()),
         }
     }

@@ -131,7 +131,7 @@ pub trait Node {
     ///
     /// # Errors
     /// [`Refusal::NothingToRollBack`] where there is none.
-    fn rollback(&mut self) -> impl Future<Output = Result<Option<u32>, Refused>>;
+    fn rollback(&mut self) -> impl Future<Output = Result<u32, Refused>>;
 
     /// Erases what [`what`](dunlin_config_format::message::what) names and verifies it.
     fn erase(&mut self, what: u8) -> impl Future<Output = Result<(), Refused>>;

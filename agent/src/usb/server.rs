@@ -181,7 +181,7 @@ impl<W: Write> Session<W> {
                 let request: RollbackRequest = decode(frame)?;
                 let running = node.configuration().generation;
                 let generation =
-                    if running == Some(request.generation) { node.rollback().await? } else { running };
+                    if running == Some(request.generation) { Some(node.rollback().await?) } else { running };
                 self.reply(frame, &RollbackReply { generation }).await;
             }
             kind::ERASE => {

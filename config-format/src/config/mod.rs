@@ -48,6 +48,19 @@ pub struct Config<'a> {
     pub reports: List<'a, Report<'a>>,
 }
 
+/// Under which names a node is known, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// Name of the device.
+    pub device: &'a str,
+    /// Prefix of the topics that the node chooses.
+    pub prefix: &'a str,
+    /// Host of the broker.
+    pub host: &'a str,
+    /// Its TCP port.
+    pub port: u32,
+}
+
 /// Why bytes are not the body of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -106,13 +119,13 @@ impl<'a> Config<'a> {
         Ok(cursor.position())
     }
 
-    /// Bytes of a body within which the names of its topics stand.
+    /// Bytes of a body within which its [`Names`] stand.
     pub const NAMES_SIZE: usize = 512;
 
-    /// Returns the device's name and the prefix of topics from the first [`NAMES_SIZE`](Self::NAMES_SIZE) bytes of a body.
+    /// Returns the names from the first [`NAMES_SIZE`](Self::NAMES_SIZE) bytes of a body.
     ///
     /// It checks nothing; a body that is cut off further ahead, or has another beginning, gives none.
-    pub fn names(start: &'a [u8]) -> Option<(&'a str, &'a str)> {
+    pub fn names(start: &'a [u8]) -> Option<Names<'a>> {
         let mut decoder = Decoder::new(start);
         decoder.map().ok()?;
         if decoder.u32().ok()? != 0 {
@@ -123,7 +136,7 @@ impl<'a> Config<'a> {
             return None;
         }
         let mqtt: Mqtt<'a> = decoder.decode().ok()?;
-        Some((device.name, mqtt.prefix()))
+        Some(Names { device: device.name, prefix: mqtt.prefix(), host: mqtt.host, port: mqtt.port.0 })
     }
 
     /// Returns the bus of `sensor`, where its driver has one.

@@ -78,12 +78,17 @@ pub struct SentEvent<'b> {
     /// The topic.
     #[b(1)]
     pub topic: &'b str,
-    /// The beginning of the payload, as much as fits.
+    /// The beginning of the payload, as much as fits; empty where it is not known any more.
     #[cbor(b(2), with = "minicbor::bytes")]
     pub payload: &'b [u8],
     /// Quality of service, 0 to 2.
     #[n(3)]
     pub qos: u8,
+}
+
+impl SentEvent<'_> {
+    /// Most bytes of topic and payload together: a frame's payload without the other keys and values.
+    pub const CONTENT_LEN: usize = crate::frame::MAX_PAYLOAD - 19;
 }
 
 impl Message for SentEvent<'_> {

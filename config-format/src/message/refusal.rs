@@ -17,13 +17,13 @@ pub enum Refusal {
     Malformed = 2,
     /// No transfer is under way: DATA or END without BEGIN, or the device has restarted since.
     NoTransfer = 3,
-    /// The bytes received do not have the length or the hash that BEGIN announced.
+    /// The image that was stored has another length or hash than BEGIN announced, or its bytes are not what its header says.
     HashMismatch = 4,
     /// END before every byte has arrived; the detail is the offset expected next.
     Incomplete = 5,
     /// The image belongs to a device of another name and BEGIN did not ask to replace it.
     OtherDevice = 16,
-    /// The image is not one that this firmware can read, or its contents are not valid.
+    /// The image's header is not one that this firmware can read.
     ImageRefused = 17,
     /// The running configuration has no sensor of this name.
     NoSuchSensor = 18,

@@ -141,7 +141,7 @@ impl Message for RollbackRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct RollbackReply {
-    /// The generation that runs now; absent where none does.
+    /// The generation that is started now, or that runs where another one was to be left; absent where none does.
     #[n(0)]
     pub generation: Option<u32>,
 }

@@ -132,6 +132,27 @@ fn a_person_at_the_bench_confirms_without_a_broker() {
 }
 
 #[test]
+fn the_birth_tells_that_a_person_confirmed_also_after_a_restart() {
+    let reset = Fault {
+        name: "reset".to_owned(),
+        at: Instant::from_secs(20),
+        duration: None,
+        kind: FaultKind::Reset,
+    };
+    let mut world = World::with_faults(vec![reset]);
+    let options = PushOptions { confirm: true, ..PushOptions::default() };
+    let mut task = PushTask::new(package(Wish::default()), options).unwrap();
+    assert_eq!(world.run(&mut task), Ok(Pushed::Confirmed));
+    world.run_until(Instant::from_secs(40));
+    assert_eq!(world.push(package(Wish { topic: "other-topic", ..Wish::default() })), Ok(Pushed::Confirmed));
+    world.run_s(5);
+    let births = world.payloads("dunlin/esp8266/info");
+    let told: Vec<bool> = births.iter().map(|birth| birth.contains("\"vouched\":true")).collect();
+    // The last configuration is born on trial, and again when the broker has confirmed it.
+    assert_eq!(told, [true, true, false, false], "{births:?}");
+}
+
+#[test]
 fn a_first_configuration_without_a_broker_stays_on_trial() {
     let mut world = World::with_faults(vec![broker_away(Instant::from_ticks(0))]);
     let pushed = world.push(package(Wish::default())).unwrap();
@@ -214,4 +235,20 @@ fn a_changed_secret_holds_with_the_next_generation() {
     with_secret.secrets[0].1 = b"second".to_vec();
     assert_eq!(world.push(with_secret.clone()), Ok(Pushed::Confirmed));
     assert_eq!(world.push(with_secret), Ok(Pushed::Unchanged));
+}
+
+/// The simulated broker listens on every port: what the node tells the one that it leaves, the one that it comes to hears.
+#[test]
+fn a_node_that_goes_to_another_broker_is_offline_at_the_old_one() {
+    let mut world = World::new();
+    assert_eq!(world.push(package(Wish::default())), Ok(Pushed::Confirmed));
+    world.run_s(5);
+    // Another topic at the same broker: the node has never been away.
+    assert_eq!(world.push(package(Wish { topic: "other-topic", ..Wish::default() })), Ok(Pushed::Confirmed));
+    world.run_s(5);
+    assert_eq!(world.payloads("dunlin/esp8266/status"), ["online", "online"]);
+    assert_eq!(world.push(package(Wish { port: 1884, ..Wish::default() })), Ok(Pushed::Confirmed));
+    world.run_s(5);
+    assert_eq!(world.payloads("dunlin/esp8266/status"), ["online", "online", "offline", "online"]);
+    assert_eq!(world.simulation.hardware().flash.counts().misuses, 0);
 }

@@ -29,11 +29,12 @@ pub(crate) struct Wish {
     pub(crate) period_ms: u32,
     pub(crate) confirm_within_s: u32,
     pub(crate) has_password: bool,
+    pub(crate) port: u32,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Wish { topic: "test-topic", period_ms: 2000, confirm_within_s: 60, has_password: false }
+        Wish { topic: "test-topic", period_ms: 2000, confirm_within_s: 60, has_password: false, port: 1883 }
     }
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn package_with(wish: Wish, assets: &[u8]) -> Package {
         device: Device { name: "esp8266", label: None },
         mqtt: Mqtt {
             host: "192.168.1.10",
-            port: Or(1883),
+            port: Or(wish.port),
             client_identifier: None,
             username: wish.has_password.then_some("user"),
             has_password: wish.has_password,
@@ -296,5 +297,11 @@ impl World {
         let messages = self.messages.borrow();
         let found = messages.iter().find(|(at, its, _)| *at >= since && its == topic);
         found.map(|(at, _, payload)| (*at, payload.clone()))
+    }
+
+    /// Returns the payloads that reached a topic, in order.
+    pub(crate) fn payloads(&self, topic: &str) -> Vec<String> {
+        let messages = self.messages.borrow();
+        messages.iter().filter(|(_, its, _)| its == topic).map(|(_, _, payload)| payload.clone()).collect()
     }
 }

@@ -35,7 +35,7 @@ fn a_body_that_this_firmware_cannot_read_is_neither_run_nor_protected() {
     let loaded = store.load(&mut buffer).unwrap();
     assert_eq!((loaded.generation, loaded.confirmed, loaded.has_fallback), (1, true, false));
     assert_eq!(chip.counts(), before, "a start has written");
-    assert!(!store.roll_back(Reason::Requested).unwrap(), "there is nothing to go back to");
+    assert_eq!(store.roll_back(Reason::Requested).unwrap(), None, "there is nothing to go back to");
     assert_eq!(store.newest().map(|(header, _)| header.generation), Some(2));
     // An update that is cut short leaves the readable one.
     let new = Payload::new(&body(b"new"), b"");

@@ -187,7 +187,9 @@ fn waits_for(reason: Reason) -> &'static str {
         Reason::CredentialsRefused => "the broker to accept user and password",
         Reason::PublishRefused => "the broker to accept the birth message",
         Reason::PartSilent => "all parts of the node",
-        Reason::Watchdog | Reason::Panic | Reason::Requested | Reason::Unreadable => "another attempt",
+        Reason::Watchdog | Reason::Panic | Reason::Requested | Reason::Unreadable | Reason::Vouched => {
+            "another attempt"
+        }
     }
 }
 
@@ -217,6 +219,7 @@ pub(crate) fn why(code: Option<u16>) -> String {
         Reason::Panic => "the node crashed: please report this with the configuration",
         Reason::Requested => "somebody asked for it",
         Reason::Unreadable => "the firmware can't read it: bring firmware and tool to one version",
+        Reason::Vouched => "somebody had confirmed it without a broker",
     }
     .to_owned()
 }

@@ -1,0 +1,141 @@
+//! What INFO tells: facts of the node, then the health of its sensors.
+
+use dunlin_config_format::message::Value;
+use embassy_time::{Duration, Instant};
+use heapless::String;
+
+use super::{HostDoor, TEXT_LEN};
+use crate::node::{Running, Shared};
+use crate::platform::{Condition, Platform, System};
+use crate::text::Text;
+use crate::uplink::messages::reset_name;
+
+/// The value of a fact.
+enum Fact {
+    Null,
+    Text(&'static str),
+    /// What was written into the text.
+    Written,
+    Count(u32),
+    Float(f32),
+}
+
+/// Finds a fact out. A text that does not stand in the program is written.
+type Find = fn(&Shared, &Condition, &mut Text<'_>) -> Fact;
+
+/// The facts of the node, each with its name.
+const FACTS: &[(&str, Find)] = &[
+    ("device", |shared, _, text| {
+        let written = shared.with_config(|config| text.str(config.device.name));
+        written.map_or(Fact::Null, |()| Fact::Written)
+    }),
+    ("firmware", |_, _, _| Fact::Text(env!("CARGO_PKG_VERSION"))),
+    ("chip", |shared, _, text| {
+        text.hex(&shared.boot.chip_id.to_be_bytes());
+        Fact::Written
+    }),
+    ("hash", |shared, _, text| {
+        let running = shared.running.get();
+        text.hex(&running.hash);
+        if running.generation == 0 { Fact::Null } else { Fact::Written }
+    }),
+    ("generation", |shared, _, _| match shared.running.get().generation {
+        0 => Fact::Null,
+        generation => Fact::Count(generation),
+    }),
+    ("state", |shared, _, _| Fact::Text(state_name(&shared.running.get()))),
+    ("waits-for", |shared, _, _| {
+        shared.obstacle.get().map_or(Fact::Null, |reason| Fact::Text(reason.name()))
+    }),
+    ("rollback", |shared, _, _| match shared.running.get().rolled_back {
+        None => Fact::Null,
+        Some((_, reason)) => Fact::Text(reason.map_or("unknown", |reason| reason.name())),
+    }),
+    ("rollback-generation", |shared, _, _| {
+        let rolled_back = shared.running.get().rolled_back;
+        rolled_back.map_or(Fact::Null, |(generation, _)| Fact::Count(generation))
+    }),
+    ("reset-cause", |shared, _, _| Fact::Text(reset_name(shared.boot.cause))),
+    ("uptime", |shared, _, _| Fact::Float(shared.boot.uptime_ms(Instant::now()) as f32 / 1000.0)),
+    ("published", |shared, _, _| Fact::Count(shared.counters.published.get())),
+    ("dropped", |shared, _, _| Fact::Count(shared.outbox.borrow().dropped())),
+    ("connections", |shared, _, _| Fact::Count(shared.counters.connections.get())),
+    ("dead-links", |shared, _, _| Fact::Count(shared.counters.dead_links.get())),
+    ("unanswered", |shared, _, _| Fact::Count(shared.counters.unanswered.get())),
+    ("faults", |shared, _, _| Fact::Count(shared.samples.get().faults)),
+    ("lateness-p99-ms", |shared, _, _| Fact::Count(shared.samples.get().lateness_p99_ms)),
+    ("crash", |shared, _, text| match shared.boot.crash {
+        None => Fact::Null,
+        Some(crash) => {
+            crash.render(text);
+            Fact::Written
+        }
+    }),
+    ("asleep-percent", |shared, condition, _| {
+        let uptime = Instant::now() - shared.boot.at;
+        let share = |asleep: Duration| asleep.as_micros() as f32 * 100.0 / uptime.as_micros().max(1) as f32;
+        condition.asleep.map_or(Fact::Null, |asleep| Fact::Float(share(asleep)))
+    }),
+    ("line-overruns", |_, condition, _| Fact::Count(condition.overruns)),
+    ("line-framing-errors", |_, condition, _| Fact::Count(condition.framing_errors)),
+    ("line-breaks", |_, condition, _| Fact::Count(condition.breaks)),
+    ("entropy", |_, condition, _| Fact::Text(if condition.entropy_repeats { "repeating" } else { "good" })),
+    ("flash", |_, condition, text| {
+        condition.flash.render(text);
+        Fact::Written
+    }),
+];
+
+impl<P: Platform> HostDoor<'_, P> {
+    /// Returns how many facts there are.
+    pub(super) fn fact_count(&self) -> u16 {
+        let sensors = self.node.shared.with_config(|config| config.sensors.len()).unwrap_or(0);
+        u16::try_from(FACTS.len() + sensors).unwrap_or(u16::MAX)
+    }
+
+    /// Returns the name and the value of the fact at `index`.
+    pub(super) fn fact(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
+        let index = usize::from(index);
+        let Some((name, find)) = FACTS.get(index) else {
+            return self.health_fact(index - FACTS.len());
+        };
+        let mut buffer = [0; TEXT_LEN];
+        let mut text = Text::new(&mut buffer);
+        let condition = self.node.system.borrow().condition();
+        let fact = find(&self.node.shared, &condition, &mut text);
+        let len = text.finish().unwrap_or(0);
+        let value = match fact {
+            Fact::Null => Value::Null,
+            Fact::Text(text) => Value::Text(text),
+            Fact::Count(count) => Value::Unsigned(count.into()),
+            Fact::Float(value) => Value::Float(value),
+            Fact::Written => {
+                self.text.clear();
+                let written = buffer.get(..len).unwrap_or_default();
+                // Cannot fail: the text has the buffer's size.
+                let _ = self.text.push_str(core::str::from_utf8(written).unwrap_or_default());
+                Value::Text(&self.text)
+            }
+        };
+        Some((name, value))
+    }
+
+    fn health_fact(&mut self, sensor: usize) -> Option<(&str, Value<'_>)> {
+        let id = self.node.shared.with_config(|config| {
+            config.sensors.get(sensor).and_then(|sensor| String::<TEXT_LEN>::try_from(sensor.id).ok())
+        });
+        let id = id.flatten()?;
+        self.name.clear();
+        let _ = self.name.push_str("health.");
+        let _ = self.name.push_str(&id);
+        Some((&self.name, Value::Text(self.node.shared.health.borrow().get(sensor).name())))
+    }
+}
+
+fn state_name(running: &Running) -> &'static str {
+    match (running.generation, running.confirmed) {
+        (0, _) => "safe-mode",
+        (_, true) => "confirmed",
+        (_, false) => "trial",
+    }
+}

@@ -76,6 +76,14 @@ fn the_state_is_the_codes() {
     let code = [slot::ATTEMPTS_OFFSET, slot::REASONS_OFFSET, slot::REJECTED_OFFSET, slot::CONFIRMED_OFFSET];
     assert_eq!(offsets, code);
     assert!(document().contains(&format!("fewer than {} failed attempts", slot::ATTEMPTS)));
+    // The rules of the words below the table.
+    let ones = (0..=32).find(|ones| !slot::is_set(((1u64 << ones) - 1) as u32)).unwrap();
+    assert!(document().contains(&format!("A word counts if it has fewer than {ones} ones.")));
+    let torn = [0x00ff_ffff; slot::WORDS];
+    assert!(slot::is_flagged(&torn));
+    assert!(document().contains(&format!("as attempts it counts {}:", slot::attempts(&torn))));
+    let vouched = dunlin_config_format::Reason::Vouched;
+    assert!(document().contains(&format!("reason {}\n(`{vouched:?}`)", vouched.code())));
 }
 
 #[test]

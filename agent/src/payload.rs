@@ -126,3 +126,101 @@ fn thingflow_id(text: &mut Text<'_>, config: &Config<'_>, member: Member) {
         text.str(reading.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dunlin_config_format::config::{Device, Link, List, Mqtt, Or, QoS, Sensor};
+    use dunlin_config_format::driver::{Driver, internal, tsl2591};
+    use std::string::{String, ToString};
+
+    extern crate std;
+
+    const LIGHT: Sensor<'_> = Sensor {
+        id: "light",
+        label: None,
+        driver: Driver::Tsl2591,
+        bus: Some(0),
+        address: None,
+        period_ms: 2_000,
+        options: List::new(&[]),
+        readings: List::new(&[]),
+    };
+    const NODE: Sensor<'_> = Sensor { id: "node", driver: Driver::Internal, bus: None, ..LIGHT };
+    const LUX: Member = Member { sensor: 0, reading: tsl2591::ILLUMINANCE };
+    const INFRARED: Member = Member { sensor: 0, reading: tsl2591::INFRARED };
+    const UPTIME: Member = Member { sensor: 1, reading: internal::UPTIME };
+
+    /// Renders a message of `members`, in a configuration with another report of the first one.
+    fn rendered(payload: Payload, members: &[Member], values: &[f32], has_other: bool) -> String {
+        let report = Report {
+            id: None,
+            topic: None,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            payload,
+            members: List::new(members),
+            every_ms: None,
+            filters: List::default(),
+        };
+        let (reports, sensors) = ([report, report], [LIGHT, NODE]);
+        let config = Config {
+            device: Device { name: "esp8266", label: None },
+            mqtt: Mqtt {
+                host: "broker",
+                port: Or(1883),
+                client_identifier: None,
+                username: None,
+                has_password: false,
+                keep_alive_s: Or(60),
+                prefix: None,
+                confirm_within_s: Or(60),
+                stats_every_s: Or(60),
+            },
+            link: Link::default(),
+            i2c: List::default(),
+            sensors: List::new(&sensors),
+            reports: List::new(if has_other { &reports } else { &reports[..1] }),
+        };
+        let mut buffer = [0xa5; 200];
+        let mut text = Text::new(&mut buffer);
+        render(&mut text, &config, &report, &Record::of_value(0, 312, 624_050, 0.0), values);
+        let len = text.finish().unwrap();
+        core::str::from_utf8(&buffer[..len]).unwrap().to_string()
+    }
+
+    #[test]
+    fn readings_of_one_sensor_have_their_names() {
+        let text = rendered(Payload::Json, &[LUX, INFRARED], &[284.1312, f32::NAN], false);
+        assert_eq!(text, r#"{"illuminance":284.1312,"infrared":null,"seq":312,"uptime":624.05}"#);
+    }
+
+    #[test]
+    fn readings_of_several_sensors_have_the_sensors_before_them() {
+        let text = rendered(Payload::Json, &[LUX, UPTIME], &[f32::NAN, 624.0], false);
+        assert_eq!(text, r#"{"light.illuminance":null,"node.uptime":624,"seq":312,"uptime":624.05}"#);
+    }
+
+    #[test]
+    fn uptime_is_there_once() {
+        assert_eq!(rendered(Payload::Json, &[UPTIME], &[624.0], false), r#"{"uptime":624,"seq":312}"#);
+    }
+
+    #[test]
+    fn plain_is_the_value_and_thingflow_tells_reports_of_one_sensor_apart() {
+        assert_eq!(rendered(Payload::Plain, &[LUX], &[284.5], false), "284.5");
+        assert_eq!(rendered(Payload::ThingFlow, &[LUX], &[284.5], false), r#"["light", 624, 284.5]"#);
+        let text = rendered(Payload::ThingFlow, &[LUX], &[284.5], true);
+        assert_eq!(text, r#"["light.illuminance", 624, 284.5]"#);
+    }
+
+    #[test]
+    fn a_record_keeps_what_it_is_given() {
+        for at_ms in [0, 1, 0x0001_0000, 0xffff_ffff_ffff] {
+            let record = Record::of_value(63, u32::MAX, at_ms, -0.5);
+            assert_eq!((record.report(), record.seq(), record.at_ms()), (63, u32::MAX, at_ms));
+            assert_eq!(record.values(), Values::One(&-0.5));
+            assert_eq!(Record::of_snapshot(63, 7, at_ms, 3).values(), Values::Snapshot(3));
+        }
+    }
+}

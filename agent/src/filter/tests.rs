@@ -56,6 +56,20 @@ fn rounding_is_half_away_from_zero() {
 }
 
 #[test]
+fn calibration_is_a_straight_line() {
+    let out = run(&[Filter::Calibrate { slope: 2.0, offset: -0.5 }], &[0.0, 1.0, -3.25]);
+    assert_eq!(out, [Some(-0.5), Some(1.5), Some(-7.0)]);
+    // What is no number any more is not passed.
+    assert_eq!(run(&[Filter::Calibrate { slope: 1e30, offset: 0.0 }], &[1e30, 1.0]), [None, Some(1e30)]);
+}
+
+#[test]
+fn clamp_limits_to_both_ends_of_its_range() {
+    let out = run(&[Filter::Clamp { min: -1.0, max: 2.5 }], &[-1.5, -1.0, 0.5, 2.5, 3.0]);
+    assert_eq!(out, [Some(-1.0), Some(-1.0), Some(0.5), Some(2.5), Some(2.5)]);
+}
+
+#[test]
 fn after_a_fault_the_first_value_passes() {
     let chain = [Filter::Delta { change: 5.0 }, Filter::Throttle { every_ms: 100_000 }];
     let list = List::new(&chain);

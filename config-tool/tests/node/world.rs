@@ -225,7 +225,7 @@ impl World {
         loop {
             self.simulation.step(&mut self.broker).unwrap();
             if self.clock.now() >= end {
-                return;
+                return assert_eq!(self.simulation.hardware().flash.counts().misuses, 0);
             }
             self.wait(Some(end));
         }

@@ -154,6 +154,7 @@ impl World {
             }
         }
         self.move_to(end);
+        assert_eq!(self.simulation.hardware().flash.counts().misuses, 0);
     }
 
     fn move_to(&mut self, at: Instant) {

@@ -167,3 +167,17 @@ proptest! {
         comes_back(&image(&text));
     }
 }
+
+#[test]
+fn a_radix_is_a_way_of_writing() {
+    let file = |sda: &str, address: &str, delta: &str| {
+        image(&format!(
+            "[device]\nname = \"n\"\n[mqtt]\nbroker = \"10.0.0.1\"\n[i2c.main]\nsda = {sda}\nscl = 5\n\
+             [sensor.lux]\ndriver = \"tsl2591\"\nperiod = \"2s\"\naddress = {address}\n\
+             filters = [{{ delta = {delta} }}, {{ heartbeat = \"1m\" }}]\n"
+        ))
+    };
+    let decimal = file("12", "41", "16");
+    assert_eq!(file("0xc", "0x29", "0x10"), decimal);
+    assert_eq!(file("0b1100", "0o51", "0b1_0000"), decimal);
+}

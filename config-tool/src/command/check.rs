@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, DEFAULT_FILE, Exit};
-use crate::compile::{Compiled, Severity, Source, compile};
+use crate::compile::{Compiled, FILE_SIZE, Severity, Source, compile};
 
 /// How problems are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,12 +52,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
 pub(crate) fn read(file: &std::path::Path) -> Result<Source, CommandError> {
     let shown = file.display();
     let refused = |text: String| CommandError::new(Exit::Refused, text);
+    // One byte more than a file may have is enough to refuse it.
+    let most = FILE_SIZE as u64 + 1;
     let bytes = if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
-        let read = std::io::stdin().read_to_end(&mut bytes);
+        let read = std::io::stdin().take(most).read_to_end(&mut bytes);
         read.map(|_| bytes)
     } else {
-        std::fs::read(file)
+        std::fs::File::open(file).and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes).map(|_| bytes)
+        })
     };
     let bytes = bytes.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {

@@ -1,6 +1,6 @@
 //! `dunlin compile`: writes the image of a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -19,13 +19,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let output = output(arguments)?;
     let source = check::read(&arguments.file)?;
     let compiled = compile(&source);
     for problem in &compiled.diagnostics {
         eprintln!("{}", problem.human(&source, false));
     }
     let Some(image) = compiled.image else { return Ok(Exit::Refused) };
-    let output = arguments.output.clone().unwrap_or_else(|| arguments.file.with_extension("dunlin"));
     let shown = output.display();
     std::fs::write(&output, &image)
         .map_err(|error| CommandError::new(Exit::Device, format!("`{shown}`: {error}")))?;
@@ -36,4 +36,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         image.len()
     );
     Ok(Exit::Done)
+}
+
+/// Returns where the image goes: never over the user's text.
+fn output(arguments: &Arguments) -> Result<PathBuf, CommandError> {
+    let refuse = |text: String| Err(CommandError::new(Exit::Usage, text));
+    let file = &arguments.file;
+    let Some(output) = &arguments.output else {
+        if file.as_os_str() == "-" {
+            return refuse(
+                "the standard input has no name to give the image: add `-o FILE.dunlin`".to_owned(),
+            );
+        }
+        let output = file.with_extension("dunlin");
+        if output == *file {
+            return refuse(format!(
+                "`{}` would be written over itself: add `-o FILE.dunlin`",
+                file.display()
+            ));
+        }
+        return Ok(output);
+    };
+    let shown = output.display();
+    let is_text = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    if is_text || (real(output).is_some() && real(output) == real(file)) {
+        return refuse(format!(
+            "`{shown}` is a file's text, and an image would replace it: write `-o FILE.dunlin`"
+        ));
+    }
+    Ok(output.clone())
 }

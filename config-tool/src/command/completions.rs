@@ -12,6 +12,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Exit, CommandError> {
-    clap_complete::generate(arguments.shell, command, "dunlin", &mut std::io::stdout());
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, command, "dunlin", &mut text);
+    print!("{}", String::from_utf8_lossy(&text));
     Ok(Exit::Done)
 }

@@ -25,6 +25,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What is allowed, and the next step.
     pub help: String,
+    /// Byte ranges of its line that are not shown.
+    pub(super) hidden: Vec<Range<usize>>,
 }
 
 macro_rules! codes {
@@ -99,15 +101,16 @@ impl Source {
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         (line, before.get(start..).unwrap_or_default().chars().count() + 1)
     }
+}
 
-    /// Returns a line as it may be shown: without a secret.
-    fn line(&self, number: usize) -> String {
-        let line = self.text.lines().nth(number - 1).unwrap_or_default();
-        match line.find("password").and_then(|at| Some(at + line.get(at..)?.find(['"', '\''])?)) {
-            Some(quote) => format!("{}\"…\"", line.get(..quote).unwrap_or_default()),
-            None => line.to_owned(),
-        }
-    }
+/// Most characters of a line that are shown, about.
+const SHOWN: usize = 160;
+
+/// A line as it may be shown, and what stands below it.
+struct Excerpt {
+    text: String,
+    indent: String,
+    caret: String,
 }
 
 impl Diagnostic {
@@ -122,13 +125,18 @@ impl Diagnostic {
     pub fn short(&self, source: &Source) -> String {
         let (line, column) = source.position(self.span.start);
         let (severity, code) = (self.severity_name(), self.code.name());
-        format!("{}:{line}:{column}: {severity}[{code}]: {}; {}", source.name, self.message, self.help)
+        format!(
+            "{}:{line}:{column}: {severity}[{code}]: {}; {}",
+            printable(&source.name),
+            self.message,
+            self.help
+        )
     }
 
     /// Returns the problem with the line it is in and a caret below it.
     pub fn human(&self, source: &Source, color: bool) -> String {
         let (line, column) = source.position(self.span.start);
-        let text = source.line(line);
+        let Excerpt { text, indent, caret } = self.excerpt(source);
         let paint = |code: &str, text: &str| {
             if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
@@ -137,18 +145,56 @@ impl Diagnostic {
         let mut out = String::new();
         let head = paint(accent, &format!("{}[{}]", self.severity_name(), self.code.name()));
         let _ = writeln!(out, "{head}: {}", self.message);
-        let _ = writeln!(out, "{gutter}--> {}:{line}:{column}", source.name);
+        let _ = writeln!(out, "{gutter}--> {}:{line}:{column}", printable(&source.name));
         let _ = writeln!(out, "{gutter} |");
         let _ = writeln!(out, "{line} | {text}");
-        // A tab stays a tab, so that the caret stands below its character.
-        let indent: String =
-            text.chars().take(column - 1).map(|each| if each == '\t' { '\t' } else { ' ' }).collect();
-        let within = source.text.get(self.span.clone()).unwrap_or_default();
-        let room = text.chars().count().saturating_sub(column - 1).max(1);
-        let width = within.lines().next().unwrap_or_default().chars().count().clamp(1, room);
-        let _ = writeln!(out, "{gutter} | {indent}{}", paint(accent, &"^".repeat(width)));
+        let _ = writeln!(out, "{gutter} | {indent}{}", paint(accent, &caret));
         let _ = writeln!(out, "{gutter} = help: {}", self.help);
         out
+    }
+
+    /// Cuts the problem's line to what fits around the caret, hides secrets, and writes control characters out.
+    fn excerpt(&self, source: &Source) -> Excerpt {
+        let at = self.span.start.min(source.text.len());
+        let (before, after) = source.text.split_at_checked(at).unwrap_or((&source.text, ""));
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let end = at + after.find('\n').unwrap_or(after.len());
+        let line = source.text.get(start..end).unwrap_or_default();
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let column = before.get(start..).unwrap_or_default().chars().count();
+        // The caret is in the middle of what is shown of a long line.
+        let first = if column > SHOWN / 2 { column - SHOWN / 2 } else { 0 };
+        let mut excerpt = Excerpt { text: String::new(), indent: String::new(), caret: String::new() };
+        if first > 0 {
+            excerpt.text.push('…');
+            excerpt.indent.push(' ');
+        }
+        let mut told = None;
+        for (offset, each) in line.char_indices().skip(first).take(SHOWN) {
+            let place = start + offset;
+            let range = self.hidden.iter().position(|range| range.contains(&place));
+            let piece = match range {
+                Some(_) if range == told => String::new(),
+                Some(_) => "\"…\"".to_owned(),
+                None if each == '\t' => "\t".to_owned(),
+                None => printable(each.encode_utf8(&mut [0; 4])),
+            };
+            told = range;
+            if place < at {
+                // A tab stays a tab, so that the caret stands below its character.
+                excerpt.indent.extend(piece.chars().map(|each| if each == '\t' { '\t' } else { ' ' }));
+            } else if place < self.span.end {
+                excerpt.caret.extend(piece.chars().map(|_| '^'));
+            }
+            excerpt.text.push_str(&piece);
+        }
+        if line.chars().nth(first + SHOWN).is_some() {
+            excerpt.text.push('…');
+        }
+        if excerpt.caret.is_empty() {
+            excerpt.caret.push('^');
+        }
+        excerpt
     }
 
     /// Returns a JSON object on one line.
@@ -166,4 +212,18 @@ impl Diagnostic {
         })
         .to_string()
     }
+}
+
+/// Returns a text whose control characters are written out, and those that turn the direction of writing: a file must
+/// not steer the terminal.
+pub(super) fn printable(text: &str) -> String {
+    let steers = |each: char| {
+        each.is_control()
+            || matches!(each, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for each in text.chars() {
+        if steers(each) { out.extend(each.escape_default()) } else { out.push(each) }
+    }
+    out
 }

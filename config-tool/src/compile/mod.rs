@@ -7,6 +7,7 @@ mod budget;
 pub mod diagnostic;
 mod difference;
 mod filters;
+mod hidden;
 pub(crate) mod keys;
 mod model;
 mod reader;
@@ -53,8 +54,10 @@ impl std::fmt::Debug for Plain {
 /// What came of a file.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Problems, in the order of their places.
+    /// Problems, in the order of their places; the first hundred where there are more.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many more problems there are.
+    pub untold: usize,
     /// The image, unless there are errors.
     pub image: Option<Vec<u8>>,
     /// The device's name, where it could be read.
@@ -88,18 +91,21 @@ const LATER: &[&str] = &[
 const DEPTH: usize = 64;
 /// Syntax errors that are told; a file with more is another kind of file.
 const SYNTAX_ERRORS: usize = 100;
-/// Most bytes of a file.
-const FILE_SIZE: usize = 1 << 20;
+/// Most bytes of a file: many times what fits on a device, with comments.
+pub(crate) const FILE_SIZE: usize = 256 << 10;
 
 /// Compiles a file.
 pub fn compile(source: &Source) -> Compiled {
     let mut problems = Problems::default();
-    let mut compiled = Compiled { diagnostics: Vec::new(), image: None, device: None, secrets: Vec::new() };
-    if let Some(refusal) = refuse_at_once(&source.text) {
-        compiled.diagnostics = vec![refusal];
+    let mut compiled =
+        Compiled { diagnostics: Vec::new(), untold: 0, image: None, device: None, secrets: Vec::new() };
+    if refuse_at_once(&mut problems, &source.text) {
+        // It is no line of a configuration, and may be anything.
+        (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &[0..source.text.len()]);
         return compiled;
     }
     let (root, errors) = DeTable::parse_recoverable(&source.text);
+    let hidden = hidden::hidden(&source.text, root.get_ref(), !errors.is_empty());
     for error in errors.into_iter().take(SYNTAX_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
@@ -123,22 +129,20 @@ pub fn compile(source: &Source) -> Compiled {
             ),
         }
     }
-    problems.0.sort_by_key(|problem| (problem.span.start, problem.span.end));
-    problems.0.dedup();
-    compiled.diagnostics = problems.0;
+    (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
     compiled
 }
 
-/// Refuses what is no configuration at all, before anything reads it.
-fn refuse_at_once(text: &str) -> Option<Diagnostic> {
-    let refuse = |at: usize, message: String, help: &str| {
-        let (severity, help) = (Severity::Error, help.to_owned());
-        Some(Diagnostic { code: Code::Syntax, severity, span: at..at, message, help })
+/// Refuses what is no configuration at all, before anything reads it; returns whether it did.
+fn refuse_at_once(problems: &mut Problems, text: &str) -> bool {
+    let mut refuse = |at: usize, message: String, help: &str| {
+        problems.error(Code::Syntax, at..at, message, help);
+        true
     };
     if text.len() > FILE_SIZE {
         return refuse(
             0,
-            format!("the file has {} bytes", text.len()),
+            format!("the file has more than {FILE_SIZE} bytes"),
             "a configuration has a few thousand: is it the right file?",
         );
     }
@@ -165,7 +169,7 @@ fn refuse_at_once(text: &str) -> Option<Diagnostic> {
             );
         }
     }
-    None
+    false
 }
 
 fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::diagnostic::{Code, Diagnostic, Severity};
+use super::diagnostic::{Code, Diagnostic, Severity, printable};
 
 /// The problems found so far.
 #[derive(Default)]
@@ -19,8 +19,7 @@ impl Problems {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let (message, help) = (printable(&message.into()), printable(&help.into()));
-        self.0.push(Diagnostic { code, severity: Severity::Error, span, message, help });
+        self.push(Severity::Error, code, span, &message.into(), &help.into());
     }
 
     /// Notes an error with message and help, unless one is noted for this very place.
@@ -37,16 +36,47 @@ impl Problems {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let (message, help) = (printable(&message.into()), printable(&help.into()));
-        self.0.push(Diagnostic { code, severity: Severity::Warning, span, message, help });
+        self.push(Severity::Warning, code, span, &message.into(), &help.into());
+    }
+
+    fn push(&mut self, severity: Severity, code: Code, span: Range<usize>, message: &str, help: &str) {
+        let (message, help) = (printable(&short(message)), printable(&short(help)));
+        self.0.push(Diagnostic { code, severity, span, message, help, hidden: Vec::new() });
+    }
+
+    /// Returns the problems in the order of their places, and how many there are beyond [`TOLD`]; errors are told first.
+    pub(super) fn finish(self, text: &str, hidden: &[Range<usize>]) -> (Vec<Diagnostic>, usize) {
+        let mut told = self.0;
+        let place = |problem: &Diagnostic| (problem.span.start, problem.span.end);
+        told.sort_by_key(place);
+        told.dedup();
+        told.sort_by_key(|problem| problem.severity == Severity::Warning);
+        let untold = told.len().saturating_sub(TOLD);
+        told.truncate(TOLD);
+        told.sort_by_key(place);
+        for problem in &mut told {
+            let (before, after) = text.split_at_checked(problem.span.start).unwrap_or((text, ""));
+            let start = before.rfind('\n').map_or(0, |at| at + 1);
+            let end = before.len() + after.find('\n').unwrap_or(after.len());
+            let in_line = hidden.iter().filter(|range| range.start <= end && range.end >= start);
+            problem.hidden = in_line.cloned().collect();
+        }
+        (told, untold)
     }
 }
 
-/// Returns a text whose control characters are written out: a file must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|each| if each.is_control() { each.escape_default().collect() } else { vec![each] })
-        .collect()
+/// Most problems of a file that are told; one with more is another kind of file.
+const TOLD: usize = 100;
+
+/// Returns a text without its middle where it is too long to be read: a value may be as long as the file.
+fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    let (head, tail) = (text.char_indices().nth(300), text.char_indices().nth_back(99));
+    match (head, tail) {
+        (Some((head, _)), Some((tail, _))) if head < tail => {
+            [text.get(..head).unwrap_or_default(), "…", text.get(tail..).unwrap_or_default()].concat().into()
+        }
+        _ => text.into(),
+    }
 }
 
 /// A value and where it is.
@@ -91,7 +121,10 @@ impl<'d> Table<'d> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("{} has: {}", self.name, known.join(", ")),
             };
-            problems.error(Code::UnknownKey, span, format!("unknown key `{key}` in {}", self.name), help);
+            // Where the text is misread, a piece of a secret may look like a key.
+            let is_misread = problems.0.first().is_some_and(|problem| problem.code == Code::Syntax);
+            let shown = if is_misread && self.name == "[mqtt]" { String::new() } else { format!(" `{key}`") };
+            problems.error(Code::UnknownKey, span, format!("unknown key{shown} in {}", self.name), help);
         }
     }
 
@@ -182,6 +215,11 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// Returns the value of an integer, whatever its radix: `18`, `0x12`, `0o22`, `0b10010`.
+pub(super) fn parsed(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
 pub(super) fn integer(
     problems: &mut Problems,
     key: &str,
@@ -192,12 +230,14 @@ pub(super) fn integer(
         wrong_type(problems, key, value.span(), value.get_ref(), "an integer");
         return None;
     };
-    let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
-    match parsed.filter(|number| range.contains(number)) {
+    match parsed(number).filter(|number| range.contains(number)) {
         Some(number) => Some(number),
         None => {
-            let message = format!("`{key}` is {}", number.as_str());
-            let help = format!("it must be from {} to {}", range.start(), range.end());
+            let message = format!("`{key}` is {number}");
+            let help = match number.radix() {
+                16 => format!("it must be from {:#x} to {:#x}", range.start(), range.end()),
+                _ => format!("it must be from {} to {}", range.start(), range.end()),
+            };
             problems.error(Code::OutOfRange, value.span(), message, help);
             None
         }
@@ -222,15 +262,15 @@ pub(super) fn number_of(problems: &mut Problems, key: &str, value: Value<'_>) ->
 
 /// Returns a finite number, written with or without a point.
 pub(super) fn number(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<f32> {
-    let parsed = match value.get_ref() {
-        DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse::<f32>().ok(),
+    let read = match value.get_ref() {
+        DeValue::Integer(number) => parsed(number).map(|number| number as f32),
         DeValue::Float(number) => number.as_str().parse::<f32>().ok(),
         other => {
             wrong_type(problems, key, value.span(), other, "a number");
             return None;
         }
     };
-    let finite = parsed.filter(|number| number.is_finite());
+    let finite = read.filter(|number| number.is_finite());
     if finite.is_none() {
         problems.error(
             Code::OutOfRange,
@@ -263,7 +303,7 @@ pub(super) fn duration_in_ms(
         DeValue::Integer(number) => {
             let message = format!("`{key}` has no unit");
             let fits = |unit: &str| {
-                let text = format!("{}{unit}", number.as_str());
+                let text = format!("{}{unit}", parsed(number)?);
                 let is_fine =
                     crate::duration::parse(&text).is_ok_and(|time| range.contains(&time.as_millis()));
                 is_fine.then(|| format!("write \"{text}\""))
@@ -302,8 +342,15 @@ pub(crate) fn shown_ms(ms: u64) -> String {
 
 /// Returns the known name that is most like `name`, where one is like it.
 pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let close = |candidate: &&&str| distance(name, candidate) <= 1 + candidate.len().min(name.len()) / 4;
-    known.iter().filter(close).min_by_key(|candidate| distance(name, candidate)).copied()
+    let name = name.to_lowercase();
+    let most = |candidate: &str| 1 + candidate.len().min(name.len()) / 4;
+    // As many changes as the lengths differ are needed in any case.
+    let may_be = |candidate: &&&str| candidate.len().abs_diff(name.len()) <= most(candidate);
+    let near =
+        known.iter().filter(may_be).map(|candidate| (distance(&name, &candidate.to_lowercase()), *candidate));
+    near.filter(|(distance, candidate)| *distance <= most(candidate))
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, near)| near)
 }
 
 /// The number of single-character changes between two names (Levenshtein 1966), with a swap as one (Damerau 1964).

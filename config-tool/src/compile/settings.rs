@@ -15,8 +15,9 @@ use dunlin_config_format::limits::{
 use toml::de::DeValue;
 
 use super::diagnostic::Code;
+use super::hidden::has_credentials;
 use super::keys;
-use super::reader::{Problems, Table, Value, nearest, type_name, wrong_type};
+use super::reader::{Problems, Table, Value, nearest, parsed, type_name, wrong_type};
 use super::{Plain, SecretSource};
 
 /// Boards whose pins have names.
@@ -200,6 +201,11 @@ fn broker<'t>(problems: &mut Problems, text: &'t str, span: Range<usize>) -> Opt
         problems.error(Code::Broker, span.clone(), message, help);
         None
     };
+    if has_credentials(text) || text.contains('@') {
+        let help =
+            "write the host alone, and `username` and `password = { env = \"NAME\" }` in [mqtt]".to_owned();
+        return refuse("the broker has a user name in it".to_owned(), help);
+    }
     if let Some(rest) = text.strip_prefix("mqtt://") {
         return refuse("a broker is no URL".to_owned(), format!("write \"{}\"", rest.trim_end_matches('/')));
     }
@@ -208,19 +214,28 @@ fn broker<'t>(problems: &mut Problems, text: &'t str, span: Range<usize>) -> Opt
             format!("there is no TLS on the device yet; without it write \"{}\"", rest.trim_end_matches('/'));
         return refuse("a broker with TLS".to_owned(), help);
     }
-    if text.starts_with('[') {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        let help = format!("the device speaks MQTT over TCP; write host or host:port, such as \"{host}\"");
+        return refuse(format!("a broker is no URL, and `{scheme}` is not MQTT"), help);
+    }
+    if text.starts_with('[') || text.parse::<std::net::Ipv6Addr>().is_ok() {
         let help = "the device speaks IPv4 only so far; write a name or an IPv4 address".to_owned();
-        return refuse(format!("the broker is \"{text}\""), help);
+        return refuse(format!("the broker is the IPv6 address \"{text}\""), help);
     }
     let (host, port) = match text.split_once(':') {
         None => (text, Some(1883)),
         Some((host, port)) => (host, port.parse().ok().filter(|&port| port > 0)),
     };
     let Some(port) = port else {
-        return refuse(
-            format!("the broker is \"{text}\""),
-            "write host:port, with a port from 1 to 65535".to_owned(),
-        );
+        let is_number = text.bytes().skip(host.len() + 1).all(|byte| byte.is_ascii_digit());
+        // What stands behind the colon is not repeated: it may be a password.
+        let message = match text.matches(':').count() {
+            _ if is_number => format!("the broker is \"{text}\""),
+            1 => format!("the broker's port, behind \"{host}:\", is no number"),
+            count => format!("the broker has {count} colons behind \"{host}\""),
+        };
+        return refuse(message, "write host:port, with a port from 1 to 65535".to_owned());
     };
     if host == "localhost" || host.starts_with("127.") {
         let help = format!(
@@ -396,7 +411,7 @@ pub(super) fn i2c<'t>(problems: &mut Problems, root: &Table<'t>, board: Option<&
 fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>) -> Option<u8> {
     let value = bus.get(key)?;
     let gpio = match value.get_ref() {
-        DeValue::Integer(number) => number.as_str().parse::<u8>().ok(),
+        DeValue::Integer(number) => parsed(number).and_then(|number| u8::try_from(number).ok()),
         DeValue::String(text) => {
             let number = text.strip_prefix(['D', 'd']).and_then(|number| number.parse::<usize>().ok());
             let gpio = number.and_then(|number| D_PINS.get(number).copied());

@@ -119,6 +119,8 @@ fn each_rule_is_named() {
     assert_eq!(report(Report { members: List::new(&[]), ..REPORT }), (Part::Report(0), Fault::Count));
     let pair = List::new(&[Member { sensor: 0, reading: 0 }, Member { sensor: 0, reading: 1 }]);
     assert_eq!(report(Report { members: pair, ..REPORT }), (Part::Report(0), Fault::Payload));
+    let twice = List::new(&[Member { sensor: 0, reading: 0 }, Member { sensor: 0, reading: 0 }]);
+    assert_eq!(report(Report { members: twice, ..REPORT }), (Part::Report(0), Fault::Duplicate));
     let absent = List::new(&[Member { sensor: 1, reading: 0 }]);
     assert_eq!(report(Report { members: absent, ..REPORT }), (Part::Report(0), Fault::Reference));
     let nan = List::new(&[Filter::Delta { change: f32::NAN }]);

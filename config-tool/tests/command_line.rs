@@ -51,7 +51,7 @@ fn compile_never_writes_over_a_text() {
         assert!(!folder.join("-.dunlin").exists() && !folder.join("other.TOML").exists());
     }
     assert_eq!(run(&folder, &["compile"]).0, 0);
-    assert!(fs::read(folder.join("node.dunlin")).unwrap().starts_with(b"DN"), "an image");
+    assert!(fs::read(folder.join("node.dunlin")).unwrap().starts_with(b"DNLN"), "an image");
 }
 
 #[test]
@@ -72,4 +72,35 @@ fn a_closed_pipe_ends_a_command_quietly() {
         assert!(!error.contains("panicked") && !error.contains("pipe"), "{arguments:?}: {error}");
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn check_goes_on_behind_a_file_that_is_not_there() {
+    let folder = folder("several");
+    fs::write(folder.join("bare.toml"), "[device]\nname = \"n\"\n[mqtt]\nbroker = \"10.0.0.1\"\n").unwrap();
+    let (code, text, _) = run(&folder, &["check", "missing.toml", "node.toml"]);
+    assert!(code == 1 && text.starts_with("error: `missing.toml` does not exist"), "{text}");
+    assert!(text.contains("node.toml: device `node-1`\nfine\n"), "{text}");
+    let (code, text, _) =
+        run(&folder, &["check", "--format", "json", "missing.toml", "bare.toml", "node.toml"]);
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, lines.len()), (1, 4), "{text}");
+    assert!(lines[2]["refused"] == false && !lines[3]["budget"].as_array().unwrap().is_empty());
+    // Without sensors: a warning, and no negative zero.
+    let (code, text, _) = run(&folder, &["check", "bare.toml"]);
+    assert!(code == 0 && text.contains("warning[D026]") && text.contains("fine, with 1 warning\n"), "{text}");
+    assert!(!text.contains("-0"), "{text}");
+    let (code, _, error) = run(&folder, &["check", "--deny-warnings", "bare.toml"]);
+    assert!(code == 1 && error.contains("--deny-warnings"), "{error}");
+}
+
+#[test]
+fn new_names_its_file_in_the_next_step() {
+    let folder = folder("new");
+    let (code, text, _) = run(&folder, &["new", "q.toml"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (0, "wrote `q.toml`\nnext: dunlin check q.toml && dunlin simulate q.toml\n")
+    );
 }

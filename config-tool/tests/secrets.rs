@@ -1,5 +1,4 @@
 //! A secret never appears in any output, wherever it stands and however its key is spelt.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dunlin::compile::{Source, compile};
 use proptest::prelude::*;

@@ -39,7 +39,7 @@ pub enum Part {
 pub enum Fault {
     /// An identifier is not `[a-z0-9-]{1,32}`.
     Identifier,
-    /// An identifier is there twice.
+    /// An identifier, or a reading of a report, is there twice.
     Duplicate,
     /// A string is empty, too long, or has a character that it must not have.
     Text,
@@ -150,7 +150,8 @@ impl Config<'_> {
         let first = sensors.next();
         // A message for each sample needs one sensor whose samples they are.
         require(report.every_ms.is_some() || sensors.all(|sensor| Some(sensor) == first), Fault::Reference)?;
-        for member in report.members.iter() {
+        for (place, member) in report.members.iter().enumerate() {
+            require(report.members.iter().take(place).all(|other| other != member), Fault::Duplicate)?;
             let sensor = self.sensors.get(usize::from(member.sensor)).ok_or(Fault::Reference)?;
             require(usize::from(member.reading) < sensor.driver.info().readings.len(), Fault::Reference)?;
         }

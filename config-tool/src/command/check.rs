@@ -1,7 +1,7 @@
 //! `dunlin check`: every mistake of a file at once, and what the node will need.
 
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -37,19 +37,54 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let files = if arguments.files.is_empty() { &default[..] } else { &arguments.files };
     let mut exit = Exit::Done;
     for file in files {
-        let source = read(file)?;
+        let source = match read(file) {
+            Ok(source) => source,
+            Err(error) => {
+                unreadable(file, &error.text, arguments.format);
+                exit = Exit::Refused;
+                continue;
+            }
+        };
         let compiled = compile(&source);
         tell(&source, &compiled, arguments.format);
         let warned = compiled.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);
-        if compiled.is_refused() || (arguments.deny_warnings && warned) {
+        if !compiled.is_refused() && arguments.deny_warnings && warned {
+            eprintln!("{}: refused, because it has warnings (--deny-warnings)", source.name);
+            exit = Exit::Refused;
+        }
+        if compiled.is_refused() {
             exit = Exit::Refused;
         }
     }
     Ok(exit)
 }
 
+/// Tells of a file that can't be read; the others are checked all the same.
+fn unreadable(file: &Path, error: &str, format: Format) {
+    let name = file.display().to_string();
+    match format {
+        Format::Human => println!("error: {error}"),
+        Format::Short => println!("{name}: error: {error}"),
+        Format::Json => {
+            let problem =
+                serde_json::json!({ "version": 1, "file": name, "severity": "error", "message": error });
+            println!("{problem}");
+        }
+    }
+}
+
+/// Returns whether colours are wanted: at a terminal, unless `NO_COLOR` is set and not empty (no-color.org).
+pub(crate) fn has_color() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A number of things, in words: `1 error`, `2 errors`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Reads a file, or the standard input for `-`.
-pub(crate) fn read(file: &std::path::Path) -> Result<Source, CommandError> {
+pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
     let shown = file.display();
     let refused = |text: String| CommandError::new(Exit::Refused, text);
     // One byte more than a file may have is enough to refuse it.
@@ -82,7 +117,7 @@ pub(crate) fn read(file: &std::path::Path) -> Result<Source, CommandError> {
 }
 
 fn tell(source: &Source, compiled: &Compiled, format: Format) {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = has_color();
     if format == Format::Human {
         let device = compiled.device.as_deref().unwrap_or("unnamed");
         println!("{}: device `{device}`", source.name);
@@ -94,22 +129,49 @@ fn tell(source: &Source, compiled: &Compiled, format: Format) {
             Format::Json => println!("{}", problem.json(source)),
         }
     }
+    if format == Format::Json {
+        println!("{}", summary(source, compiled));
+    } else if compiled.untold > 0 {
+        println!("{}: and {} more problems", source.name, compiled.untold);
+    }
     if format != Format::Human {
         return;
     }
     let count = |severity| compiled.diagnostics.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match &compiled.image {
-        None => println!("\nrefused: {errors} errors, {warnings} warnings; `dunlin explain CODE` tells more"),
+        None => println!(
+            "\nrefused: {}, {}; `dunlin explain CODE` tells more",
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        ),
         Some(image) => {
             let budget = crate::compile::budget(image);
             println!(
                 "{}",
-                if warnings > 0 { format!("\nfine, with {warnings} warnings") } else { "fine".to_owned() }
+                if warnings > 0 {
+                    format!("\nfine, with {}", counted(warnings, "warning"))
+                } else {
+                    "fine".to_owned()
+                }
             );
             for (name, value) in budget {
                 println!("  {name:<16} {value}");
             }
         }
     }
+}
+
+/// The verdict on a file as a JSON object: it follows the objects of its problems.
+fn summary(source: &Source, compiled: &Compiled) -> serde_json::Value {
+    let budget = compiled.image.as_deref().map(crate::compile::budget).unwrap_or_default();
+    let lines: Vec<_> = budget.into_iter().map(|(name, value)| serde_json::json!([name, value])).collect();
+    serde_json::json!({
+        "version": 1,
+        "file": source.name,
+        "device": compiled.device,
+        "refused": compiled.is_refused(),
+        "untold": compiled.untold,
+        "budget": lines,
+    })
 }

@@ -1,6 +1,5 @@
 //! `dunlin diff`: what a push would change.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -69,7 +68,7 @@ fn tell(old: &Given, new: &Given, changes: &Difference) {
         println!("no difference: the images are the same");
         return;
     }
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = super::check::has_color();
     let painted = |code: &str, text: String| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text };
     for line in &changes.lines {
         match line {

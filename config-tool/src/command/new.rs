@@ -57,6 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         })?;
     file.write_all(source.text.as_bytes())
         .map_err(|error| CommandError::new(Exit::Device, format!("`{shown}`: {error}")))?;
-    println!("wrote `{shown}`\nnext: dunlin check && dunlin simulate");
+    let named = if arguments.file.as_os_str() == DEFAULT_FILE { String::new() } else { format!(" {shown}") };
+    println!("wrote `{shown}`\nnext: dunlin check{named} && dunlin simulate{named}");
     Ok(Exit::Done)
 }

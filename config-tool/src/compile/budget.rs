@@ -12,12 +12,14 @@ pub fn budget(image: &[u8]) -> Vec<(&'static str, String)> {
         return Vec::new();
     };
     let body = image.len().saturating_sub(dunlin_config_format::image::HEADER_SIZE);
-    let messages: f64 = config.reports.iter().map(|report| per_day(&config, &report)).sum();
+    // A sum of no floats is -0.
+    let messages: f64 =
+        config.reports.iter().map(|report| per_day(&config, &report)).fold(0.0, |sum, each| sum + each);
     let bytes: f64 = config
         .reports
         .iter()
         .map(|report| per_day(&config, &report) * payload_len(&config, &report) as f64)
-        .sum();
+        .fold(0.0, |sum, each| sum + each);
     let silenced = config.reports.iter().any(|report| can_be_silent(&config, &report));
     let at_most = if silenced { "at most " } else { "" };
     let worst = config.reports.iter().map(|report| payload_len(&config, &report)).max().unwrap_or(0);
@@ -36,7 +38,7 @@ pub fn budget(image: &[u8]) -> Vec<(&'static str, String)> {
                 let bits = f64::from(sensor.driver.info().bus_bytes) * 9.0;
                 bits / f64::from(bus.frequency_hz.0) / (f64::from(sensor.period_ms) / 1000.0)
             })
-            .sum();
+            .fold(0.0, |sum, each| sum + each);
         lines.push(("bus", format!("`{}` is busy for {:.2} % of the time at most", bus.id, busy * 100.0)));
     }
     lines

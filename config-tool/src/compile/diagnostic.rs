@@ -62,7 +62,7 @@ codes! {
     UnknownName = 10, "The name is not one of those that exist.";
     Reference = 11, "The name does not belong to anything in the file.";
     Later = 12, "Dunlin knows the key, and it does not work yet.";
-    Topic = 13, "A topic is a whole topic name: not empty, without + and #, not starting with $.";
+    Topic = 13, "A topic is a whole topic name: not empty, without + and #, not starting with $, and none that the node itself uses.";
     Duplicate = 14, "Two things share what only one can have: a topic, a pin, an address.";
     Payload = 15, "plain and thingflow carry one value; a report of several readings needs json, or {reading} in its topic.";
     Placeholder = 16, "A placeholder is {device}, {sensor}, {reading} or {vars.NAME}.";
@@ -75,6 +75,7 @@ codes! {
     BootPin = 23, "The pin decides how the chip starts; what is connected to it must not pull it the wrong way at power-on.";
     Text = 24, "A text is too long, empty, or has control characters.";
     Address = 25, "The fixed address of the link is incomplete or no unicast address.";
+    NoSensor = 26, "A node without sensors connects and tells its state, and measures nothing.";
 }
 
 impl Code {
@@ -163,7 +164,7 @@ impl Diagnostic {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let column = before.get(start..).unwrap_or_default().chars().count();
         // The caret is in the middle of what is shown of a long line.
-        let first = if column > SHOWN / 2 { column - SHOWN / 2 } else { 0 };
+        let first = column.saturating_sub(SHOWN / 2);
         let mut excerpt = Excerpt { text: String::new(), indent: String::new(), caret: String::new() };
         if first > 0 {
             excerpt.text.push('…');

@@ -120,7 +120,7 @@ fn secret_in_line(line: &str, is_in_session: bool) -> Option<usize> {
         return Some(behind_key);
     }
     if is_in_session || first_is_session {
-        let last = words().filter(|word| !word.is_empty()).next_back().unwrap_or_default();
+        let last = words().rfind(|word| !word.is_empty()).unwrap_or_default();
         let is_open = line.matches('"').count() % 2 == 1;
         return (is_open || !is_harmless(last) && !is_table && !is_blank).then_some(behind_key);
     }

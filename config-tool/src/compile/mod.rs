@@ -16,6 +16,7 @@ mod scenario;
 mod schema;
 mod settings;
 mod show;
+mod topics;
 
 use dunlin_config_format::limits::{REPORTS, SENSORS};
 use toml::de::{DeTable, DeValue};
@@ -101,7 +102,8 @@ pub fn compile(source: &Source) -> Compiled {
         Compiled { diagnostics: Vec::new(), untold: 0, image: None, device: None, secrets: Vec::new() };
     if refuse_at_once(&mut problems, &source.text) {
         // It is no line of a configuration, and may be anything.
-        (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &[0..source.text.len()]);
+        (compiled.diagnostics, compiled.untold) =
+            problems.finish(&source.text, std::slice::from_ref(&(0..source.text.len())));
         return compiled;
     }
     let (root, errors) = DeTable::parse_recoverable(&source.text);
@@ -218,13 +220,21 @@ fn read<'t>(problems: &mut Problems, root: &Table<'t>, compiled: &mut Compiled) 
 /// Checks what concerns the configuration as a whole.
 fn check_whole(problems: &mut Problems, root: &Table<'_>, model: &Model<'_>) {
     let whole = |key: &str| root.get(key).map_or(0..0, |value| value.span().start..value.span().start + 1);
-    if model.sensors.len() > SENSORS {
-        let message = format!("{} sensors", model.sensors.len());
+    let sensors =
+        root.get("sensor").and_then(|value| value.get_ref().as_table()).map_or(0, |table| table.len());
+    if sensors > SENSORS {
+        let message = format!("{sensors} sensors");
         problems.error(Code::Budget, whole("sensor"), message, format!("a device holds {SENSORS}"));
+        return;
     }
     if model.reports.len() > REPORTS {
         let message = format!("{} reports", model.reports.len());
         problems.error(Code::Budget, whole("report"), message, format!("a device holds {REPORTS}"));
+    }
+    topics::check(problems, model);
+    if sensors == 0 && problems.0.iter().all(|problem| problem.severity == Severity::Warning) {
+        let help = "add `[sensor.ID]` with `driver` and `period`";
+        problems.warning(Code::NoSensor, 0..0, "the file has no sensors: the node measures nothing", help);
     }
     let words = model.with_config(|config| config.filter_words());
     let most = dunlin_config_format::limits::FILTER_WORDS;

@@ -1,5 +1,7 @@
 //! A checked configuration in the host's memory, and its image.
 
+use std::ops::Range;
+
 use dunlin_config_format::config::{
     Config, Device, Filter, I2cBus, Link, List, Member, Mqtt, OptionValue, Payload, QoS, ReadingSettings,
     Report, Sensor,
@@ -25,6 +27,8 @@ pub(super) struct OwnSensor<'t> {
 #[derive(Clone, Debug)]
 pub(super) struct OwnReport<'t> {
     pub(super) id: Option<&'t str>,
+    /// Where it comes from in the file.
+    pub(super) span: Range<usize>,
     pub(super) topic: Option<String>,
     pub(super) qos: QoS,
     pub(super) retain: bool,

@@ -57,7 +57,7 @@ pub(super) fn read<'t>(
         );
     }
     let defaults = defaults.map(|(table, _)| table);
-    let mut read = Vec::new();
+    let (mut read, mut refused) = (Vec::new(), Vec::new());
     if let Some((sensors, _)) = table(problems, root, "sensor") {
         for (id, key_span, value) in sensors.entries() {
             let DeValue::Table(inner) = value.get_ref() else {
@@ -68,12 +68,15 @@ pub(super) fn read<'t>(
             identifier(problems, key_span.clone(), id);
             let name = format!("[sensor.{id}]");
             let table = Table { table: inner, span: key_span.clone(), name };
-            read.extend(sensor(problems, id, &table, defaults.as_ref(), buses));
+            match sensor(problems, id, &table, defaults.as_ref(), buses) {
+                Some(sensor) if read.len() < usize::from(u8::MAX) => read.push(sensor),
+                _ => refused.push(id),
+            }
         }
     }
     addresses(problems, &read);
     let mut reports = Vec::new();
-    let mut explicit: Vec<(OwnReport<'t>, Range<usize>)> = Vec::new();
+    let mut explicit: Vec<OwnReport<'t>> = Vec::new();
     if let Some((table_of_reports, _)) = table(problems, root, "report") {
         for (id, key_span, value) in table_of_reports.entries() {
             let DeValue::Table(inner) = value.get_ref() else {
@@ -84,28 +87,19 @@ pub(super) fn read<'t>(
             identifier(problems, key_span.clone(), id);
             let name = format!("[report.{id}]");
             let table = Table { table: inner, span: key_span.clone(), name };
-            let report = report(problems, id, &table, defaults.as_ref(), &read, names);
-            explicit.extend(report.map(|report| (report, key_span.clone())));
+            explicit.extend(report(problems, id, &table, defaults.as_ref(), &read, &refused, names));
         }
     }
-    let mut spans = Vec::new();
     for (index, read) in read.iter().enumerate() {
         let named = explicit
             .iter()
-            .any(|(report, _)| report.members.iter().any(|member| usize::from(member.sensor) == index));
+            .any(|report| report.members.iter().any(|member| usize::from(member.sensor) == index));
         if read.automatic && (!named || read.shape.topic.is_some()) {
-            for report in automatic(problems, index, read, names) {
-                spans.push(read.shape.topic.as_ref().map_or(read.key_span.clone(), |(_, span)| span.clone()));
-                reports.push(report);
-            }
+            reports.extend(automatic(problems, index, read, names));
         }
     }
-    for (report, span) in explicit {
-        reports.push(report);
-        spans.push(span);
-    }
-    topics_used_twice(problems, &read, &reports, &spans);
-    silence(problems, &read, &reports, &spans);
+    reports.extend(explicit);
+    silence(problems, &read, &reports);
     (read.into_iter().map(|read| read.sensor).collect(), reports)
 }
 
@@ -470,6 +464,7 @@ fn report<'t>(
     table: &Table<'t>,
     defaults: Option<&Table<'t>>,
     read: &[Read<'t>],
+    refused: &[&str],
     names: &Names<'t>,
 ) -> Option<OwnReport<'t>> {
     table.refuse_others(problems, &keys::REPORT.names(), &[]);
@@ -479,9 +474,21 @@ fn report<'t>(
     let values = table.list(problems, "of")?;
     let told = problems.0.len();
     let mut members: Vec<Member> = Vec::new();
+    let mut is_whole = true;
     for value in values {
         match value.get_ref() {
-            DeValue::String(text) => members.extend(selected(problems, text, value.span(), read)),
+            DeValue::String(text) => {
+                // A sensor that is refused has told why.
+                let Some(further) = selected(problems, text, value.span(), read, refused) else {
+                    is_whole = false;
+                    continue;
+                };
+                if further.iter().any(|member| members.contains(member)) {
+                    let message = format!("`{text}` is in the report already");
+                    problems.error(Code::Duplicate, value.span(), message, "name each reading once");
+                }
+                members.extend(further);
+            }
             other => {
                 let message = format!("`of` has {}", type_name(other));
                 problems.error(
@@ -493,8 +500,7 @@ fn report<'t>(
             }
         }
     }
-    members.dedup();
-    if problems.0.len() > told {
+    if problems.0.len() > told || !is_whole {
         return None;
     }
     let span = table.get("of").map_or(table.span.clone(), |value| value.span());
@@ -546,6 +552,7 @@ fn report<'t>(
     };
     Some(OwnReport {
         id: Some(id),
+        span: table.span.clone(),
         topic,
         qos: shape.qos,
         retain: shape.retain,
@@ -557,25 +564,35 @@ fn report<'t>(
 }
 
 /// Returns the readings that `sensor`, `sensor.reading` or `sensor.*` names.
-fn selected(problems: &mut Problems, text: &str, span: Range<usize>, read: &[Read<'_>]) -> Vec<Member> {
+fn selected(
+    problems: &mut Problems,
+    text: &str,
+    span: Range<usize>,
+    read: &[Read<'_>],
+    refused: &[&str],
+) -> Option<Vec<Member>> {
     let (id, reading) = text.split_once('.').map_or((text, None), |(id, reading)| (id, Some(reading)));
     let Some(index) = read.iter().position(|read| read.sensor.id == id) else {
-        let ids: Vec<&str> = read.iter().map(|read| read.sensor.id).collect();
-        let help = nearest(id, &ids).map_or_else(
-            || format!("the file has: {}", ids.join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
+        if refused.contains(&id) {
+            return None;
+        }
+        let ids: Vec<&str> = read.iter().map(|read| read.sensor.id).chain(refused.iter().copied()).collect();
+        let help = match nearest(id, &ids) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if ids.is_empty() => format!("add `[sensor.{id}]`"),
+            None => format!("the file has: {}", ids.join(", ")),
+        };
         problems.error(Code::Reference, span, format!("there is no sensor `{id}`"), help);
-        return Vec::new();
+        return None;
     };
     let info = read[index].sensor.driver.info();
     let numbers: Vec<u8> = match reading {
         None => read[index].reported.clone(),
         Some("*") => (0..info.readings.len()).filter_map(|number| u8::try_from(number).ok()).collect(),
-        Some(name) => reading_number(problems, info, name, span).into_iter().collect(),
+        Some(name) => vec![reading_number(problems, info, name, span)?],
     };
     let sensor = u8::try_from(index).unwrap_or(u8::MAX);
-    numbers.into_iter().map(|reading| Member { sensor, reading }).collect()
+    Some(numbers.into_iter().map(|reading| Member { sensor, reading }).collect())
 }
 
 /// Returns the reports that a sensor has without being asked: one, or one for each reading where the topic tells them apart.
@@ -588,8 +605,10 @@ fn automatic<'t>(
     let sensor = u8::try_from(index).unwrap_or(u8::MAX);
     let Shape { topic, qos, retain, payload, payload_span } = read.shape.clone();
     let members: Vec<Member> = read.reported.iter().map(|&reading| Member { sensor, reading }).collect();
+    let span = topic.as_ref().map_or(read.key_span.clone(), |(_, span)| span.clone());
     let make = |members: Vec<Member>, topic| OwnReport {
         id: None,
+        span: span.clone(),
         topic,
         qos,
         retain,
@@ -679,37 +698,10 @@ fn resolved(
     Some(out)
 }
 
-fn topics_used_twice(
-    problems: &mut Problems,
-    read: &[Read<'_>],
-    reports: &[OwnReport<'_>],
-    spans: &[Range<usize>],
-) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for (index, report) in reports.iter().enumerate() {
-        let sensor = report.members.first().and_then(|member| read.get(usize::from(member.sensor)));
-        let default =
-            || format!("reading/{}", report.id.or(sensor.map(|read| read.sensor.id)).unwrap_or_default());
-        let topic = report.topic.clone().unwrap_or_else(default);
-        if seen.insert(topic.clone(), index).is_some() {
-            let span = spans.get(index).cloned().unwrap_or(0..0);
-            problems.error(
-                Code::Duplicate,
-                span,
-                format!("another report sends to `{topic}` already"),
-                "give each report a topic of its own",
-            );
-        }
-    }
-}
-
 /// Warns of reports that filters can silence for ever. One with `every` sends the value that passed last again.
-fn silence(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>], spans: &[Range<usize>]) {
-    for (report, span) in reports.iter().zip(spans) {
+fn silence(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>]) {
+    for report in reports.iter().filter(|report| report.every_ms.is_none()) {
         let [member] = report.members.as_slice() else { continue };
-        if report.every_ms.is_some() {
-            continue;
-        }
         let Some(read) = read.get(usize::from(member.sensor)) else { continue };
         let of_reading = read
             .sensor
@@ -727,7 +719,7 @@ fn silence(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>]
                 format!("nothing tells whether `{}` is alive while its value stays the same", read.sensor.id);
             problems.warning(
                 Code::Silence,
-                span.clone(),
+                report.span.clone(),
                 message,
                 "add { heartbeat = \"5m\" } behind `delta`",
             );

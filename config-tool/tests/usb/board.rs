@@ -197,6 +197,7 @@ impl Node for Board {
         self.store.borrow_mut().finish(&request.hash).map_err(|error| match error {
             FinishError::NotBegun => Refusal::NoTransfer.into(),
             FinishError::Image => Refusal::ImageRefused.into(),
+            FinishError::Hash => Refusal::HashMismatch.into(),
             FinishError::Flash(at) => fault(at),
         })
     }
@@ -271,7 +272,7 @@ impl Node for Board {
         self.monitored = what;
     }
 
-    async fn rollback(&mut self) -> Result<Option<u32>, Refused> {
+    async fn rollback(&mut self) -> Result<u32, Refused> {
         Err(Refusal::NothingToRollBack.into())
     }
 

@@ -5,11 +5,11 @@ use dunlin_twin::chip::core::bus::Refusal;
 use dunlin_twin::chip::peripherals::Peripherals;
 use dunlin_twin::chip::peripherals::rtc::Cause;
 use dunlin_twin::chip::time::Time;
-use dunlin_twin::devices::i2c::{I2cBus, Lines, Wiring};
+use dunlin_twin::devices::i2c::{Acknowledge, Direction, I2cBus, I2cDevice, Lines, Wiring};
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::devices::tsl2591::{ADDRESS, Part, Tsl2591};
 use dunlin_twin::world::environment::{DAYLIGHT_INFRARED_SHARE, irradiance};
-use embassy_time::Instant;
+use embassy_time::{Duration, Instant};
 
 const SPI_CMD: u32 = 0x6000_0200;
 const SPI_ADDR: u32 = 0x6000_0204;
@@ -238,6 +238,29 @@ fn what_is_not_modelled_is_refused() {
         assert_eq!(bench.peripherals.load(address, bench.now), Err(Refusal::Unmodelled), "{address:#x}");
         assert_eq!(bench.peripherals.store(address, 0, bench.now), Err(Refusal::Unmodelled), "{address:#x}");
     }
+    for (address, value, what) in [
+        (0x3ff0_0028, 1, "UARTs that are swapped"),
+        (0x3ff0_0018, 1 << 30, "a clock that is switched off"),
+        (0x3ff0_0014, 2, "another clock"),
+        (0x3ff0_000c, 1 << 16, "another MiB of flash"),
+        (0x6000_0700, 0x30, "a timing of sleep"),
+        (0x6000_0704, 1, "the alarm"),
+        (0x6000_0708, 1 << 20, "sleep"),
+        (0x6000_0718, 8, "a wake by the alarm"),
+        (0x6000_0728, 1, "the alarm's interrupt"),
+        (0x6000_0774, 1, "GPIO16"),
+        (0x6000_0900, 0x3c | 1, "a watchdog of one stage"),
+        (0x6000_0900, 0x3a | 1, "a watchdog whose second stage resets nothing"),
+        (0x6000_0018, 1, "a measured rate"),
+        (0x6000_0020, 0x1c | 1 << 15, "a sender that waits for CTS"),
+        (0x6000_0024, 1 << 23, "a receiver that raises RTS"),
+        (0x6000_0208, 0x0100_2000, "flash over four wires"),
+        (0x6000_0208, 0x0080_2000, "flash over two wires"),
+        (0x6000_022c, 1, "chip select switched off"),
+        (0x6000_02f8, 1, "the state machine"),
+    ] {
+        assert_eq!(bench.peripherals.store(address, value, bench.now), Err(Refusal::Unmodelled), "{what}");
+    }
 }
 
 /// A master that moves lines and looks at them.
@@ -249,9 +272,13 @@ struct Master {
 
 impl Master {
     fn new() -> Self {
-        let mut bus = I2cBus::new();
         let light = |_| irradiance(300.0, DAYLIGHT_INFRARED_SHARE);
-        bus.attach(Box::new(Tsl2591::new(Part::default(), light)), Instant::from_ticks(0));
+        Self::with(Tsl2591::new(Part::default(), light))
+    }
+
+    fn with(device: impl I2cDevice + 'static) -> Self {
+        let mut bus = I2cBus::new();
+        bus.attach(Box::new(device), Instant::from_ticks(0));
         Master { lines: Lines::new(), bus, us: 0 }
     }
 
@@ -342,4 +369,78 @@ fn a_data_line_that_is_held_is_freed_by_clock_pulses() {
     assert_eq!(master.set(true, true), (true, true));
     master.stop();
     assert_eq!(master.registers(0x12, 1), Some(vec![0x50]));
+}
+
+/// A device that keeps the clock for 300 us after each byte, and gives back the last one.
+struct Slow(u8);
+
+impl I2cDevice for Slow {
+    fn address(&self) -> u8 {
+        0x20
+    }
+    fn power_on(&mut self, _now: Instant) {}
+    fn start(&mut self, address: u8, _direction: Direction, _now: Instant) -> Acknowledge {
+        if address == self.address() { Acknowledge::Ack } else { Acknowledge::Nack }
+    }
+    fn write(&mut self, byte: u8, _now: Instant) -> Acknowledge {
+        self.0 = byte;
+        Acknowledge::Ack
+    }
+    fn read(&mut self, _now: Instant) -> u8 {
+        self.0
+    }
+    fn stop(&mut self, _now: Instant) {}
+    fn stretch(&mut self, _now: Instant) -> Duration {
+        Duration::from_micros(300)
+    }
+}
+
+#[test]
+fn a_device_that_holds_the_clock_is_waited_for() {
+    let mut master = Master::with(Slow(0));
+    /// Lets the clock go and waits until it is high; returns the data line.
+    fn wait(master: &mut Master) -> bool {
+        let mut waited = 0;
+        let is_high = loop {
+            match master.set(true, true) {
+                (is_high, true) => break is_high,
+                _ => waited += 5,
+            }
+        };
+        assert!((285..=300).contains(&waited), "the clock was low for {waited} us");
+        master.set(true, false);
+        is_high
+    }
+    /// Sends a byte to a device that needs time before its acknowledge bit.
+    fn send(master: &mut Master, byte: u8) -> bool {
+        for index in (0..8).rev() {
+            master.bit(byte >> index & 1 != 0);
+        }
+        !wait(master)
+    }
+    master.start();
+    assert!(send(&mut master, 0x20 << 1));
+    assert!(send(&mut master, 0x5a));
+    master.set(true, false);
+    master.start();
+    assert!(send(&mut master, 0x20 << 1 | 1));
+    // Before the first bit of a byte that it gives, too.
+    let first = u8::from(wait(&mut master));
+    let byte = (1..8).fold(first, |byte, _| byte << 1 | u8::from(master.bit(true)));
+    assert_eq!(byte, 0x5a);
+    assert!(master.bit(true), "no acknowledge, so that it ends");
+    master.stop();
+}
+
+#[test]
+fn a_reset_lets_the_lines_of_a_bus_go() {
+    let mut bench = Bench::new();
+    bench.peripherals.gpio.wire(4, 5);
+    for cause in [Cause::Watchdog, Cause::External, Cause::PowerOn] {
+        // Both pins are outputs at 0, in the middle of a byte.
+        bench.store(0x6000_0310, 0x30);
+        assert_eq!(bench.load(0x6000_0318) >> 4 & 3, 0);
+        bench.peripherals.reset(bench.now, cause);
+        assert_eq!(bench.load(0x6000_0318) >> 4 & 3, 3, "{cause:?}");
+    }
 }

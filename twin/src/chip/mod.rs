@@ -141,13 +141,16 @@ impl Chip {
         self.machine.peripherals.uarts[0].take_sent().collect()
     }
 
-    /// Resets the chip and lets the boot ROM start what is in flash.
+    /// Resets the chip and lets the boot ROM do what the straps say: start what is in flash, or wait for esptool.
     pub fn reset(&mut self, cause: Cause) -> End {
         self.machine.reset(cause);
         (self.is_waiting, self.is_standing, self.next) = (false, false, Time(0));
         (self.rom, self.loader) = (rom::State::default(), None);
-        match rom::boot(&mut self.core, &mut self.machine, cause) {
-            Ok(()) => End::Reset(cause),
+        match rom::start(&mut self.core, &mut self.machine, cause) {
+            Ok(loader) => {
+                self.loader = loader;
+                End::Reset(cause)
+            }
             Err(error) => {
                 self.is_standing = true;
                 End::NotStarted(error)
@@ -155,12 +158,14 @@ impl Chip {
         }
     }
 
-    /// Resets the chip with the straps of a download: the boot ROM waits for esptool.
-    pub fn reset_to_download(&mut self, cause: Cause) {
-        self.machine.reset(cause);
-        (self.is_waiting, self.is_standing, self.next) = (false, false, Time(0));
-        self.rom = rom::State::default();
-        self.loader = Some(rom::download(&mut self.core, &mut self.machine, cause));
+    /// Resets the chip while GPIO0 is held low, which is the strap of a download.
+    pub fn reset_to_download(&mut self, cause: Cause) -> End {
+        let at = self.machine.peripherals.instant(self.machine.now);
+        let held = self.machine.peripherals.gpio.external(0);
+        self.machine.peripherals.gpio.drive_pin(0, Some(false), at);
+        let end = self.reset(cause);
+        self.machine.peripherals.gpio.drive_pin(0, held, at);
+        end
     }
 
     /// Lets time pass without power, or while nothing runs.
@@ -305,7 +310,9 @@ impl Chip {
                 format!("no instruction of this core at {address:#010x}: bytes {bytes:#08x}")
             }
             Stop::Access { address, .. } if address >> 20 == 0x402 => {
-                format!("flash at {address:#010x} is used while the cache is off or the flash chip is busy")
+                let is_mapped = self.machine.peripherals.spi.is_mapped();
+                let why = if is_mapped { "the flash chip erases or programs" } else { "the cache is off" };
+                format!("flash at {address:#010x} is used while {why}")
             }
             Stop::Access { address, .. } => format!("an access to {address:#010x}, which isn't modelled"),
             Stop::SpecialRegister { number, .. } => format!("special register {number} isn't modelled"),

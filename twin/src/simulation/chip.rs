@@ -100,11 +100,8 @@ impl ChipNode {
             ResetCause::Watchdog => Cause::Watchdog,
             ResetCause::Software | ResetCause::Panic => Cause::Software,
         };
-        if self.is_download {
-            self.chip.reset_to_download(cause);
-            return Outcome::Running;
-        }
-        match self.chip.reset(cause) {
+        let end = if self.is_download { self.chip.reset_to_download(cause) } else { self.chip.reset(cause) };
+        match end {
             End::NotStarted(error) => Outcome::Stopped(error.0),
             _ => Outcome::Running,
         }
@@ -128,6 +125,7 @@ impl ChipNode {
                 sent.at.0 * 1000 / crate::chip::time::PER_MICROSECOND + self.origin.as_micros() * 1000;
             line.put_byte(at_ns, sent.byte, sent.rate);
         }
+        line.count_overruns(self.chip.peripherals().uarts[0].take_lost());
         let apb = self.chip.peripherals().apb();
         let rate =
             self.chip.peripherals().uarts[0].rate(crate::chip::time::PER_MICROSECOND * 1_000_000 / apb);

@@ -171,6 +171,11 @@ impl SerialLine {
         }
     }
 
+    /// A board with a UART of its own has lost bytes that found its FIFO full.
+    pub(crate) fn count_overruns(&self, bytes: u64) {
+        self.0.borrow_mut().counts.overruns += bytes;
+    }
+
     /// Hands the bytes on their way to a board with a UART of its own over, with the nanosecond at which each is complete.
     pub(crate) fn take_arrivals(&self, mut take: impl FnMut(u64, u8)) {
         for (at_ns, byte) in self.0.borrow_mut().to_board.drain(..) {

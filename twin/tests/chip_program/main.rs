@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the steps of a test, which fails where they fail")]
 
+mod flash;
 mod trace;
 
 use std::collections::HashMap;

@@ -8,8 +8,8 @@ use super::Refusal;
 use crate::devices::i2c::{Lines, Wiring};
 
 const PINS: usize = 16;
-/// Straps for a start from flash: GPIO15 low, GPIO0 and GPIO2 high.
-const STRAPS: u32 = 0b011 << 16;
+/// Pins whose levels at a reset say how the boot ROM starts, lowest bit first, and where resistors of a board pull them.
+const STRAPS: [(u8, bool); 3] = [(2, true), (0, true), (15, false)];
 const OPEN_DRAIN: u32 = 1 << 2;
 const PULL_UP: u32 = 1 << 7;
 /// Word of IO_MUX for each pin, and the function that makes it a GPIO (`pin_mux_register.h`).
@@ -50,6 +50,8 @@ pub struct Gpio {
     external: [Option<bool>; PINS],
     /// Levels after the latest change, for edges.
     seen: u32,
+    /// The straps as they were at the latest reset: bits 18:16 of the input register.
+    straps: u32,
     wires: Vec<Wire>,
     wiring: Wiring,
     /// A pin that drives a bus line high, which an open-drain bus forbids (UM10204, section 3.1.1).
@@ -67,16 +69,17 @@ impl Gpio {
             status: 0,
             external: [None; PINS],
             seen: 0,
+            straps: 0,
             wires: Vec::new(),
             wiring,
             conflict: None,
         };
-        gpio.reset();
+        gpio.reset(Instant::from_ticks(0), true);
         gpio
     }
 
-    /// Every register has its default.
-    pub fn reset(&mut self) {
+    /// Every register has its default, and no pin pulls at its line. The straps are looked at.
+    pub fn reset(&mut self, now: Instant, is_power_on: bool) {
         (self.out, self.enable, self.status) = (0, 0, 0);
         self.pins = [0; PINS];
         self.mux = [0; 17];
@@ -87,6 +90,23 @@ impl Gpio {
         for index in 7..13 {
             self.mux[index] = 0x10;
         }
+        if is_power_on {
+            self.wires.iter_mut().for_each(|wire| wire.lines = Lines::new());
+        }
+        self.drive(now);
+        let levels = self.input(now);
+        self.straps = 0;
+        for (index, (pin, pulled)) in STRAPS.into_iter().enumerate() {
+            let is_wired = self.wires.iter().any(|wire| wire.sda == pin || wire.scl == pin);
+            let external = self.external(pin);
+            let is_high = if is_wired { levels >> pin & 1 != 0 } else { external.unwrap_or(pulled) };
+            self.straps |= u32::from(is_high) << index;
+        }
+    }
+
+    /// Returns the boot mode that the straps said at the latest reset: GPIO15, GPIO0, GPIO2, highest bit first.
+    pub fn straps(&self) -> u32 {
+        self.straps
     }
 
     /// Wires a bus to two pins; one that uses either of them for something else is unwired.
@@ -105,6 +125,11 @@ impl Gpio {
             *external = level;
         }
         self.watch(now);
+    }
+
+    /// Returns what drives a pin from outside.
+    pub fn external(&self, pin: u8) -> Option<bool> {
+        self.external.get(usize::from(pin)).copied().flatten()
     }
 
     /// Returns what the chip does with a pin: drives it high or low, or doesn't drive it.
@@ -171,11 +196,11 @@ impl Gpio {
     }
 
     fn input(&mut self, now: Instant) -> u32 {
-        let mut levels = STRAPS;
+        let mut levels = self.straps << 16;
         for pin in 0..PINS {
             let pulled =
                 PADS.get(pin).and_then(|&(word, _)| self.mux.get(word)).is_some_and(|pad| pad & PULL_UP != 0);
-            let external = self.external.get(pin).copied().flatten();
+            let external = self.external(pin as u8);
             let is_high = self.driven(pin as u8).or(external).unwrap_or(pulled);
             levels |= u32::from(is_high) << pin;
         }

@@ -54,6 +54,12 @@ const NMI_GATE: u32 = 0x1f;
 const NMI_OPEN: u32 = 0x0f;
 const NMI_HELD: u32 = 0x0e;
 
+/// Plain registers of DPORT, and the bits that are modelled or have no effect that a program sees: which edges interrupt, the
+/// doubled clock, the clocks of the analog parts, and the banks of the cache.
+const DPORT: [(u32, u32); 4] = [(0x04, 7), (0x14, 1), (0x18, 0x038f_0000), (0x24, 0x18)];
+/// DPORT 0x0c: which MiB of flash the window shows.
+const CACHE_PLACE: u32 = 7 << 16 | 3 << 24;
+
 /// All peripherals.
 pub struct Peripherals {
     /// UART0 and UART1.
@@ -126,7 +132,8 @@ impl Peripherals {
     /// The chip is reset for this reason.
     pub fn reset(&mut self, now: Time, cause: Cause) {
         self.uarts.iter_mut().for_each(|uart| uart.reset(now));
-        self.gpio.reset();
+        let at = self.instant(now);
+        self.gpio.reset(at, cause == Cause::PowerOn);
         self.spi.reset(cause == Cause::PowerOn);
         self.hspi.reset();
         self.adc.reset();
@@ -301,7 +308,7 @@ impl Peripherals {
         match offset {
             0x50..=0x5c => Ok(self.efuse[(offset as usize - 0x50) / 4]),
             0x20 => Ok(u32::from(self.hspi.is_raised()) << 7),
-            0x00 | 0x04 | 0x0c | 0x14 | 0x18 | 0x24 | 0x28 => Ok(self.dport[offset as usize / 4]),
+            0x00 | 0x04 | 0x0c | 0x14 | 0x18 | 0x24 => Ok(self.dport[offset as usize / 4]),
             _ => Err(Refusal::Unmodelled),
         }
     }
@@ -372,6 +379,8 @@ impl Peripherals {
 
     fn store_dport(&mut self, offset: u32, value: u32) -> Result<(), Refusal> {
         match offset {
+            // Another MiB than the first.
+            0x0c if value & CACHE_PLACE != 0 => return Err(Refusal::Unmodelled),
             0x0c => {
                 self.spi.enable_cache(value & 1 << 8 != 0);
                 if value & 1 != 0 {
@@ -388,8 +397,13 @@ impl Peripherals {
                     _ => return Err(Refusal::Unmodelled),
                 }
             }
-            0x04 | 0x14 | 0x18 | 0x24 | 0x28 => self.dport[offset as usize / 4] = value,
-            _ => return Err(Refusal::Unmodelled),
+            _ => {
+                let modelled = DPORT.iter().find(|(known, _)| *known == offset).map_or(0, |(_, bits)| *bits);
+                if modelled == 0 || value & !modelled != 0 {
+                    return Err(Refusal::Unmodelled);
+                }
+                self.dport[offset as usize / 4] = value;
+            }
         }
         Ok(())
     }

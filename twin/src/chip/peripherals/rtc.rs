@@ -13,6 +13,10 @@ const TICK: u64 = PER_MICROSECOND * 1_000_000 / 150_000;
 /// How far a tick is off, at most, either way.
 const JITTER: u64 = 26 * 4;
 
+/// Registers that hold what is written: the power of the converter (0x10), and what outlives a sleep.
+const POWER: u32 = 0x10;
+const STORES: std::ops::RangeInclusive<u32> = 0x30..=0x3c;
+
 /// Why the chip starts, as register 0x714 has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -31,8 +35,8 @@ pub enum Cause {
 pub struct Rtc {
     cause: Cause,
     memory: Vec<u32>,
-    /// Registers without a modelled effect, by index of their word.
-    plain: [u32; 64],
+    power: u32,
+    stores: [u32; 4],
     seed: u64,
     reset_due: bool,
 }
@@ -40,7 +44,14 @@ pub struct Rtc {
 impl Rtc {
     /// Returns the clock after power-on. `seed` decides the oscillator's jitter.
     pub fn new(seed: u64) -> Self {
-        Rtc { cause: Cause::PowerOn, memory: vec![0; MEMORY_WORDS], plain: [0; 64], seed, reset_due: false }
+        Rtc {
+            cause: Cause::PowerOn,
+            memory: vec![0; MEMORY_WORDS],
+            power: 0,
+            stores: [0; 4],
+            seed,
+            reset_due: false,
+        }
     }
 
     /// The chip starts for this reason. Without power the memory is gone.
@@ -49,9 +60,10 @@ impl Rtc {
             // What memory holds at power-on is not defined.
             let mut random = Pcg32::seed_from_u64(self.seed ^ 0x5254_434d);
             self.memory.fill_with(|| random.next_u32());
+            self.stores = [0; 4];
         }
         self.cause = cause;
-        self.plain = [0; 64];
+        self.power = 0;
         self.reset_due = false;
     }
 
@@ -74,9 +86,13 @@ impl Rtc {
         Ok(match offset {
             0x14 => self.cause as u32,
             0x1c => self.ticks(now),
-            // GPIO16's input: nothing pulls it.
-            0x8c => 0,
-            0x00..=0xa8 => self.plain.get(offset as usize / 4).copied().unwrap_or(0),
+            // No sleep is under way, and none has ended.
+            0x00 | 0x08 | 0x18 => 0,
+            POWER => self.power,
+            _ if STORES.contains(&offset) => {
+                self.stores.get((offset as usize - 0x30) / 4).copied().unwrap_or(0)
+            }
+            // The alarm, its interrupt, sleep, and GPIO16.
             _ => return Err(Refusal::Unmodelled),
         })
     }
@@ -84,10 +100,10 @@ impl Rtc {
     pub(super) fn write(&mut self, offset: u32, value: u32) -> Result<(), Refusal> {
         match offset {
             0x00 if value >> 31 != 0 => self.reset_due = true,
-            // The wake from deep sleep isn't modelled.
-            0x08 if value & 1 << 20 != 0 => return Err(Refusal::Unmodelled),
-            0x00..=0xa8 => {
-                if let Some(word) = self.plain.get_mut(offset as usize / 4) {
+            0x00 if value == 0 => {}
+            POWER => self.power = value,
+            _ if STORES.contains(&offset) => {
+                if let Some(word) = self.stores.get_mut((offset as usize - 0x30) / 4) {
                     *word = value;
                 }
             }

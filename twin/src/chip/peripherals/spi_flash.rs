@@ -15,14 +15,18 @@ pub const WINDOW_SIZE: usize = 0x10_0000;
 const LINE: usize = 32;
 /// CTRL: the cache may use the bus.
 const AHB: u32 = 1 << 17;
+/// CTRL without what is modelled: reads over two or four wires, the order of bits, a status of two bytes.
+const CTRL_UNMODELLED: u32 = 1 << 14 | 1 << 16 | 1 << 20 | 0x3ff << 22;
+/// CLOCK, USER, USER1, USER2: what a transaction of the program's own is made of.
+const TRANSACTION: [u32; 4] = [0x18, 0x1c, 0x20, 0x24];
 /// Largest transfer that a READ does; one of 64 bytes hangs.
 const READ_MOST: usize = 60;
 const PROGRAM_MOST: usize = 64;
 /// CMD: the transaction that USER describes.
 const USER: u32 = 1 << 18;
 /// Time of a status register's write: data sheet, section 9.6, typically 10 ms.
-const STATUS_WRITE_US: u64 = 10_000;
-/// Bits of the status register that protect parts of the chip.
+pub(in super::super) const STATUS_WRITE_US: u64 = 10_000;
+/// Bits of the status that protect blocks (data sheet, section 7.1).
 const PROTECTION: u32 = 0x3c;
 /// A flash chip by Winbond, as RDID tells it; its capacity follows as a power of two.
 const JEDEC_ID: u32 = 0x40ef;
@@ -78,6 +82,26 @@ impl SpiFlash {
     /// Protects the whole chip, with a status register that takes no write (its pin /WP is low).
     pub fn lock(&mut self) {
         (self.protection, self.is_locked) = (PROTECTION, true);
+    }
+
+    /// Sets the chip's protection, bits 5:2 of its status, as a program before may have left it.
+    pub fn protect(&mut self, bits: u32) {
+        self.protection = bits & PROTECTION;
+    }
+
+    /// Returns the chip's protection, bits 5:2 of its status. Anything but 0 refuses every erase and program here.
+    pub fn protection(&self) -> u32 {
+        self.protection
+    }
+
+    /// Returns when the operation that is under way ends.
+    pub fn busy_until(&self) -> Time {
+        self.busy_until
+    }
+
+    /// Opens or closes the write-enable latch.
+    pub fn enable_write(&mut self, is_enabled: bool) {
+        self.write_enabled = is_enabled;
     }
 
     /// Returns how long operations take.
@@ -161,7 +185,10 @@ impl SpiFlash {
             0x40..=0x7c => self.words.get((offset as usize - 0x40) / 4).copied().unwrap_or(0),
             // The state machine is idle.
             0xf8 => 0,
-            _ => self.plain.get(offset as usize / 4).copied().ok_or(Refusal::Unmodelled)?,
+            _ if TRANSACTION.contains(&offset) => {
+                self.plain.get(offset as usize / 4).copied().ok_or(Refusal::Unmodelled)?
+            }
+            _ => return Err(Refusal::Unmodelled),
         })
     }
 
@@ -169,6 +196,7 @@ impl SpiFlash {
         match offset {
             0x00 => return self.command(value, now),
             0x04 => self.address = value,
+            0x08 if value & CTRL_UNMODELLED != 0 => return Err(Refusal::Unmodelled),
             0x08 => {
                 self.window_changed |= (self.ctrl ^ value) & AHB != 0;
                 self.ctrl = value;
@@ -180,7 +208,10 @@ impl SpiFlash {
                     *word = value;
                 }
             }
-            _ => *self.plain.get_mut(offset as usize / 4).ok_or(Refusal::Unmodelled)? = value,
+            _ if TRANSACTION.contains(&offset) => {
+                *self.plain.get_mut(offset as usize / 4).ok_or(Refusal::Unmodelled)? = value;
+            }
+            _ => return Err(Refusal::Unmodelled),
         }
         Ok(())
     }

@@ -16,6 +16,10 @@ const RX_TIMEOUT: u32 = 1 << 8;
 const LOOPBACK: u32 = 1 << 14;
 /// CONF0 without what is modelled: 8N1, loopback and the resets of both FIFOs; the rest would change what is on the wire.
 const CONF0_UNMODELLED: u32 = !(0x1c | LOOPBACK | 3 << 17);
+/// CONF1: the receiver stops the other end.
+const FLOW_CONTROL: u32 = 1 << 23;
+/// AUTOBAUD: the widths of pulses are measured.
+const AUTOBAUD: u32 = 1;
 /// Bits of a character: start, eight, stop.
 const CHARACTER_BITS: u64 = 10;
 
@@ -56,6 +60,8 @@ pub struct Uart {
     conf1: u32,
     autobaud: u32,
     timeout_told: bool,
+    /// Bytes that have found the FIFO full and nobody has asked for.
+    lost: u64,
 }
 
 impl Uart {
@@ -75,13 +81,14 @@ impl Uart {
             conf1: 1,
             autobaud: 0x1000,
             timeout_told: true,
+            lost: 0,
         }
     }
 
     /// Starts anew after a reset; what is on the wire towards the chip is lost.
     pub fn reset(&mut self, now: Time) {
-        let sent = std::mem::take(&mut self.sent);
-        *self = Uart::new();
+        let (sent, lost) = (std::mem::take(&mut self.sent), self.lost);
+        *self = Uart { lost, ..Uart::new() };
         self.sent = sent.into_iter().filter(|byte| byte.at <= now).collect();
     }
 
@@ -98,6 +105,11 @@ impl Uart {
     /// Takes the bytes that are on the wire, those that are not complete yet as well.
     pub fn take_sent(&mut self) -> impl Iterator<Item = SentByte> + '_ {
         self.sent.drain(..)
+    }
+
+    /// Takes the count of bytes that have found the FIFO full.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// Bits per second, with a peripheral clock of `apb_hz`.
@@ -146,6 +158,7 @@ impl Uart {
                 self.received.push_back(byte);
             } else {
                 self.raw |= OVERRUN;
+                self.lost += 1;
             }
         }
         while self.sending.front().is_some_and(|start| *start <= now) {
@@ -195,7 +208,6 @@ impl Uart {
             0x1c => self.received.len() as u32 | (self.sending.len() as u32).min(255) << 16,
             0x20 => self.conf0,
             0x24 => self.conf1,
-            0x28..=0x30 => 0,
             0x78 => 0x6_2000,
             0x7c => 0x500,
             _ => return Err(Refusal::Unmodelled),
@@ -210,6 +222,7 @@ impl Uart {
             0x0c => self.enabled = value & 0x1ff,
             0x10 => self.raw &= !value,
             0x14 => self.divider = value & 0xf_ffff,
+            0x18 if value & AUTOBAUD != 0 => return Err(Refusal::Unmodelled),
             0x18 => self.autobaud = value,
             0x20 if value & CONF0_UNMODELLED != 0 || value & 0x1c != 0x1c => return Err(Refusal::Unmodelled),
             0x20 => {
@@ -224,6 +237,7 @@ impl Uart {
                     self.free_at = self.sent.back().map_or(now, |byte| byte.at);
                 }
             }
+            0x24 if value & FLOW_CONTROL != 0 => return Err(Refusal::Unmodelled),
             0x24 => self.conf1 = value,
             _ => return Err(Refusal::Unmodelled),
         }

@@ -5,6 +5,8 @@ use super::super::time::Time;
 use super::Refusal;
 
 const ENABLE: u32 = 1;
+/// CTL: the second stage is left out, or resets nothing. What the first does then isn't established.
+const SINGLE_STAGE: u32 = 3 << 1;
 const FOOD: u32 = 0x73;
 
 /// What an expired stage does.
@@ -61,6 +63,7 @@ impl Watchdog {
 
     pub(super) fn write(&mut self, offset: u32, value: u32, now: Time, apb: u64) -> Result<(), Refusal> {
         match offset {
+            0x00 if value & SINGLE_STAGE != 0 => return Err(Refusal::Unmodelled),
             0x00 => {
                 let was_on = self.ctl & ENABLE != 0;
                 self.ctl = value & 0x3f;

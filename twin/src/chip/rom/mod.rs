@@ -32,6 +32,12 @@ const FLASH_CHIP: u32 = 0x3fff_c714;
 
 /// Functions that aren't emulated, so that a program that calls one can be told which.
 const NAMES: &[(u32, &str)] = &[
+    (0x4000_0454, "_xtos_set_exception_handler"),
+    (0x4000_048c, "_xtos_l1int_handler"),
+    (0x4000_0598, "_xtos_c_wrapper_handler"),
+    (0x4000_05f0, "srand"),
+    (0x4000_0600, "rand"),
+    (0x4000_0650, "__muldi3"),
     (0x4000_0dd0, "ets_task"),
     (0x4000_0e04, "ets_run"),
     (0x4000_0e24, "ets_post"),
@@ -41,13 +47,18 @@ const NAMES: &[(u32, &str)] = &[
     (0x4000_18c4, "ets_memmove"),
     (0x4000_18d4, "ets_memcmp"),
     (0x4000_1dcc, "ets_uart_putc1"),
+    (0x4000_1f00, "ets_vprintf"),
     (0x4000_24cc, "ets_printf"),
     (0x4000_25e0, "rtc_get_reset_reason"),
+    (0x4000_2668, "rtc_set_sleep_mode"),
+    (0x4000_27b8, "ets_enter_sleep"),
     (0x4000_2c48, "ets_timer_setfn"),
     (0x4000_2cc4, "ets_timer_arm"),
-    (0x4000_2f04, "ets_update_cpu_frequency"),
+    (0x4000_2d40, "ets_timer_disarm"),
+    (0x4000_2e68, "ets_timer_init"),
     (0x4000_2fa0, "ets_wdt_enable"),
     (0x4000_30f0, "ets_wdt_disable"),
+    (0x4000_3158, "ets_wdt_restore"),
     (0x4000_383c, "uartAttach"),
     (0x4000_3a14, "Uart_Init"),
     (0x4000_43c8, "SPI_read_status"),
@@ -55,9 +66,44 @@ const NAMES: &[(u32, &str)] = &[
     (0x4000_48ec, "SPIReadModeCnfig"),
     (0x4000_4b44, "SPIEraseArea"),
     (0x4000_6738, "rom_sar_init"),
+    (0x4000_6b10, "rom_ana_inf_gating_en"),
     (0x4000_7268, "rom_i2c_readReg"),
+    (0x4000_729c, "rom_i2c_readReg_Mask"),
+    (0x4000_730c, "rom_i2c_writeReg_Mask"),
+    (0x4000_b584, "SHA1Init"),
+    (0x4000_b5a8, "SHA1Update"),
+    (0x4000_b648, "SHA1Final"),
+    (0x4000_bdc8, "strcmp"),
+    (0x4000_bec8, "strcpy"),
     (0x4000_bf4c, "strlen"),
+    (0x4000_bfa8, "strncmp"),
+    (0x4000_c0a0, "strncpy"),
+    (0x4000_c180, "__addsf3"),
+    (0x4000_c268, "__subsf3"),
+    (0x4000_c3dc, "__mulsf3"),
+    (0x4000_c4c4, "__fixunssfsi"),
+    (0x4000_c538, "__adddf3"),
+    (0x4000_c688, "__subdf3"),
+    (0x4000_c8f0, "__muldf3"),
+    (0x4000_cb94, "__divdf3"),
+    (0x4000_ccb8, "__fixdfsi"),
+    (0x4000_cd00, "__fixunsdfsi"),
+    (0x4000_cd5c, "__truncdfsf2"),
+    (0x4000_cdfc, "__extendsfdf2"),
+    (0x4000_ce60, "__divdi3"),
+    (0x4000_d310, "__udivdi3"),
+    (0x4000_d770, "__umoddi3"),
+    (0x4000_dbf8, "a spill of register windows"),
+    (0x4000_dbfc, "a spill of register windows"),
+    (0x4000_dc88, "__divsi3"),
     (0x4000_dea8, "memcmp"),
+    (0x4000_e1e0, "strstr"),
+    (0x4000_e2a4, "__floatunsisf"),
+    (0x4000_e2ac, "__floatsisf"),
+    (0x4000_e2e8, "__floatunsidf"),
+    (0x4000_e2f0, "__floatsidf"),
+    (0x4000_e320, "a spill of register windows"),
+    (0x4000_e324, "a spill of register windows"),
 ];
 
 /// Returns whether an address is in the ROM.
@@ -80,8 +126,6 @@ pub(super) fn call(core: &mut Core, machine: &mut Machine, state: &mut State) ->
     if let Some(word) = returned {
         core.registers[2] = word;
     }
-    // Some tens of instructions.
-    machine.now.0 += 32 * machine.peripherals.cycle();
     core.pc = core.registers[0];
     Ok(())
 }
@@ -90,23 +134,46 @@ pub(super) fn call(core: &mut Core, machine: &mut Machine, state: &mut State) ->
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotStarted(pub String);
 
-/// Prints what the ROM prints, loads the image at flash address 0 and starts it.
+/// Does what the straps say: waits for esptool, with the loader that is returned, or starts what is in flash.
 ///
 /// # Errors
-/// There is no image, or a damaged one: a board prints `ets_main.c 181` and waits for ever.
-pub(super) fn boot(core: &mut Core, machine: &mut Machine, cause: Cause) -> Result<(), NotStarted> {
+/// Nothing is started: the straps say so, or the image is none.
+pub(super) fn start(
+    core: &mut Core,
+    machine: &mut Machine,
+    cause: Cause,
+) -> Result<Option<Loader>, NotStarted> {
     prepare(machine);
     core.reset(START + 0x80);
-    let number = cause as u32;
+    let (number, mode) = (cause as u32, machine.peripherals.gpio.straps());
     let wdt = if cause == Cause::Watchdog { "\nwdt reset\n" } else { "" };
-    print(machine, &format!("\r\n ets Jan  8 2013,rst cause:{number}, boot mode:(3,6)\r\n{wdt}\r\n"));
-    let entry = match load(machine) {
-        Ok(entry) => entry,
-        Err(text) => {
-            print(machine, "ets_main.c 181 \r\n");
-            return Err(NotStarted(text));
-        }
+    print(machine, &format!("\r\n ets Jan  8 2013,rst cause:{number}, boot mode:({mode},6)\r\n{wdt}\r\n"));
+    // A reset by software goes on to the image, whatever the straps say.
+    let what = match mode {
+        _ if cause == Cause::Software => return boot(core, machine).map(|()| None),
+        1 => return Ok(Some(Loader::start(machine))),
+        3 => return boot(core, machine).map(|()| None),
+        0 => "waits for an SDIO host for ever",
+        2 => "jumps to 0x40100000 without loading anything",
+        _ => "waits for an SDIO host as its slave",
     };
+    Err(NotStarted(format!(
+        "boot mode {mode}: a board {what}; for a start from flash, GPIO0 and GPIO2 have to be high and GPIO15 low at the reset"
+    )))
+}
+
+/// Loads the image at flash address 0 and starts it.
+fn boot(core: &mut Core, machine: &mut Machine) -> Result<(), NotStarted> {
+    let entry = load(machine).map_err(|fault| {
+        let Fault { text, is_found } = fault;
+        if is_found {
+            print(machine, "ets_main.c 181 \r\n");
+            return NotStarted(format!("{text}; a board prints `ets_main.c 181` and waits for ever"));
+        }
+        NotStarted(format!(
+            "{text}; a board doesn't find that: it goes on with what it reads, and starts nothing"
+        ))
+    })?;
     core.pc = entry;
     core.registers = [0; 16];
     core.registers[1] = STACK;
@@ -117,21 +184,15 @@ pub(super) fn boot(core: &mut Core, machine: &mut Machine, cause: Cause) -> Resu
     Ok(())
 }
 
-/// Puts data where the ROM has it: what it takes the flash chip for, which esptool's stub looks at and changes.
+/// Puts data where the ROM has it: what it takes the flash chip for, which esptool's stub looks at and changes, and the MHz of
+/// its delays.
 fn prepare(machine: &mut Machine) {
     let words = [0x3fff_c718, 0x16_40ef, 0x40_0000, 0x1_0000, 0x1000, 0x100, 0xffff];
     for (address, word) in (FLASH_CHIP..).step_by(4).zip(words) {
         // There is RAM.
         let _ = machine.store(address, Width::Word, word);
     }
-}
-
-/// Starts the serial loader, as the straps for a download do.
-pub(super) fn download(core: &mut Core, machine: &mut Machine, cause: Cause) -> Loader {
-    prepare(machine);
-    *core = Core::new(START + 0x80);
-    print(machine, &format!("\r\n ets Jan  8 2013,rst cause:{}, boot mode:(1,6)\r\n\r\n", cause as u32));
-    Loader::start(machine)
+    let _ = machine.store(functions::MHZ, Width::Word, 80);
 }
 
 /// Prints on UART0, whose FIFO the ROM waits for; time passes meanwhile.
@@ -144,58 +205,94 @@ fn print(machine: &mut Machine, text: &str) {
     }
 }
 
+/// What is wrong with an image.
+struct Fault {
+    text: String,
+    /// Whether the ROM finds it.
+    is_found: bool,
+}
+
+impl Fault {
+    fn found(text: String) -> Self {
+        Fault { text, is_found: true }
+    }
+
+    fn missed(text: String) -> Self {
+        Fault { text, is_found: false }
+    }
+}
+
+/// Bytes that the ROM reads at a time.
+const ROOM: u32 = 16;
+
 /// Loads the image's segments; returns its entry point.
-fn load(machine: &mut Machine) -> Result<u32, String> {
+fn load(machine: &mut Machine) -> Result<u32, Fault> {
     let mut at = 0_u32;
     let mut header = [0; 8];
     read(machine, &mut at, &mut header)?;
     let [magic, segments, _, _, entry @ ..] = header;
     if magic == 0xff {
-        return Err("the flash chip is empty: `dunlin flash` puts the firmware on a board".to_owned());
+        let text = "the flash chip is empty: `dunlin flash` puts the firmware on a board";
+        return Err(Fault::found(text.to_owned()));
     }
     if magic != IMAGE_MAGIC {
-        return Err(format!(
+        return Err(Fault::found(format!(
             "flash begins with {magic:#04x} and not with 0xe9: that is no image of an ESP8266"
-        ));
+        )));
     }
     let mut checksum = CHECKSUM;
     for number in 0..segments {
-        let mut words = [0; 8];
-        read(machine, &mut at, &mut words)?;
-        let [a, b, c, d, len @ ..] = words;
-        let (address, len) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(len));
-        if len > 0x1_8000 || !len.is_multiple_of(4) {
-            return Err(format!("segment {number} of the image has {len} bytes: the image is damaged"));
-        }
-        print(machine, &format!("load {address:#010x}, len {len}, room 16 \r\n"));
-        let mut bytes = vec![0; len as usize];
-        read(machine, &mut at, &mut bytes)?;
-        for (offset, word) in (0_u32..).step_by(4).zip(bytes.chunks_exact(4)) {
-            checksum = word.iter().fold(checksum, |sum, byte| sum ^ byte);
-            let word = word.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-            machine
-                .store(address.wrapping_add(offset), Width::Word, word)
-                .map_err(|_| format!("segment {number} goes to {address:#x}, where there is no RAM"))?;
-        }
+        segment(machine, &mut at, number, &mut checksum)?;
     }
     let mut last = [0];
-    let mut place = at | 15;
+    let mut place = at | (ROOM - 1);
     read(machine, &mut place, &mut last)?;
-    print(machine, &format!("chksum {checksum:#04x}\r\n"));
     if last != [checksum] {
         print(machine, "csum err\r\n");
-        return Err(format!(
-            "the image's checksum is {:#04x}, its bytes give {checksum:#04x}: it is damaged",
+        return Err(Fault::found(format!(
+            "the image's checksum is {:#04x}, its bytes give {checksum:#04x}: it is damaged or cut short",
             last[0]
-        ));
+        )));
     }
     print(machine, &format!("csum {checksum:#04x}\r\n"));
     Ok(u32::from_le_bytes(entry))
 }
 
-fn read(machine: &mut Machine, at: &mut u32, bytes: &mut [u8]) -> Result<(), String> {
+/// Loads a segment, and tells of it as the ROM does.
+fn segment(machine: &mut Machine, at: &mut u32, number: u8, checksum: &mut u8) -> Result<(), Fault> {
+    let mut words = [0; 8];
+    read(machine, at, &mut words)?;
+    let [a, b, c, d, len @ ..] = words;
+    let (address, len) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(len));
+    // What is left of the bytes that were read last.
+    let room = ROOM - *at % ROOM;
+    print(machine, &format!("load {address:#010x}, len {}, room {room} \r\n", len as i32));
+    if len > 0x1_8000 || !len.is_multiple_of(4) {
+        return Err(Fault::missed(format!(
+            "segment {number} of the image has {len} bytes: the image is damaged or cut short"
+        )));
+    }
+    let mut bytes = vec![0; len as usize];
+    read(machine, at, &mut bytes)?;
+    for (offset, word) in (0_u32..).step_by(4).zip(bytes.chunks_exact(4)) {
+        *checksum = word.iter().fold(*checksum, |sum, byte| sum ^ byte);
+        let word = word.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        machine.store(address.wrapping_add(offset), Width::Word, word).map_err(|_| {
+            Fault::missed(format!(
+                "segment {number} of the image goes to {address:#x}, where there is no RAM"
+            ))
+        })?;
+    }
+    let tail = len.saturating_sub(room) % ROOM;
+    print(machine, &format!("tail {tail}\r\nchksum {checksum:#04x}\r\n"));
+    Ok(())
+}
+
+fn read(machine: &mut Machine, at: &mut u32, bytes: &mut [u8]) -> Result<(), Fault> {
     let mut flash = machine.peripherals.spi.flash().clone();
-    flash.read(*at, bytes).map_err(|_| "the image goes on behind the end of the flash chip".to_owned())?;
+    flash
+        .read(*at, bytes)
+        .map_err(|_| Fault::found("the image goes on behind the end of the flash chip".to_owned()))?;
     *at += bytes.len() as u32;
     // The ROM reads with a clock of 13 MHz, one bit at a time.
     machine.now.0 += bytes.len() as u64 * Time::from_micros(1).0;

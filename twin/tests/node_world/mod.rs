@@ -98,6 +98,9 @@ pub(crate) fn flash_with(body: &[u8]) -> Vec<u8> {
     flash
 }
 
+/// Bytes of the serial line, and when they reached the host.
+type Heard = Vec<(Instant, Vec<u8>)>;
+
 /// A node and its world.
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -105,6 +108,7 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     messages: Rc<RefCell<BTreeMap<String, Vec<String>>>>,
     console: Rc<RefCell<(Receiver, Vec<u8>)>>,
+    heard: Rc<RefCell<Heard>>,
 }
 
 impl World {
@@ -128,18 +132,22 @@ impl World {
             }
         });
         let console: Rc<RefCell<(Receiver, Vec<u8>)>> = Rc::default();
-        let heard = Rc::clone(&console);
+        let (text_of, heard) = (Rc::clone(&console), Rc::<RefCell<Heard>>::default());
+        let recorded = Rc::clone(&heard);
         simulation.connect_host(move |now, line| {
             let mut bytes = Vec::new();
             line.host_read(now, &mut bytes);
-            let (receiver, text) = &mut *heard.borrow_mut();
+            let (receiver, text) = &mut *text_of.borrow_mut();
+            if !bytes.is_empty() {
+                recorded.borrow_mut().push((now, bytes.clone()));
+            }
             for byte in bytes {
                 if let Received::Text(more) = receiver.push(byte) {
                     text.extend_from_slice(more);
                 }
             }
         });
-        World { clock, simulation, broker, messages, console }
+        World { clock, simulation, broker, messages, console, heard }
     }
 
     /// Lets `seconds` pass.
@@ -171,6 +179,11 @@ impl World {
     pub(crate) fn seconds(&self, topic: &str) -> Vec<usize> {
         let second = |message: &String| message.split(", ").nth(1).unwrap().parse().unwrap();
         self.messages(topic).iter().map(second).collect()
+    }
+
+    /// Returns all bytes of the serial line, and when they reached the host.
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.borrow().clone()
     }
 
     /// Returns what the board has printed.

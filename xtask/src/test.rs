@@ -46,7 +46,9 @@ const STEPS: &[Step] = &[
             command
         };
         run(on_image("dunlin").args(["--test", "end_to_end", "--test", "flash", "--test", "node"]))?;
-        run(on_image("dunlin-twin").args(["--test", "image_crash", "--", "--ignored"]))?;
+        let tests =
+            ["--test", "image_crash", "--test", "chip_boot", "--test", "chip_qemu", "--", "--ignored"];
+        run(on_image("dunlin-twin").args(tests))?;
         // Simulated days are for the native board; on the chip they take minutes.
         run(on_image("dunlin-twin").args(["--test", "node", "--test", "tether"]).args([
             "--",

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use rand_core::Rng;
 use rand_pcg::Pcg32;
 
-use super::{assemble, run_core, run_qemu};
+use super::{Flat, assemble, run_core, run_qemu};
 
 const EVENTS: u32 = 1500;
 /// Words of an entry of the log.
@@ -142,7 +142,7 @@ fn event(random: &mut Pcg32) -> String {
     }
 }
 
-fn program(seed: u64) -> String {
+pub(super) fn program(seed: u64) -> String {
     let mut random = Pcg32::new(seed, 2);
     let mut text = String::from(VECTORS);
     for _ in 0..EVENTS {
@@ -165,7 +165,7 @@ fn exceptions_and_interrupts_leave_what_they_leave_in_qemu() {
     for seed in 1..=6 {
         let (elf, binary) = assemble(&format!("exceptions{seed}"), &program(seed));
         let expected = run_qemu(&elf);
-        let (found, _) = run_core(binary);
+        let (found, ..) = run_core(Flat::new(binary));
         let words = |bytes: &[u8]| -> Vec<u32> {
             bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
         };

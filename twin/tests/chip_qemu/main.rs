@@ -1,5 +1,6 @@
 //! The core against QEMU's `lx106`: random programs, assembled by GNU as, run on both; every register compared, and in
-//! `exceptions` everything that the core says about each exception and interrupt. `decoding` asks the disassembler.
+//! `exceptions` everything that the core says about each exception and interrupt. `decoding` asks the disassembler, `image`
+//! runs routines of the shipping image.
 //!
 //! Needs the Debian packages `qemu-system-misc`, `gcc-xtensa-lx106` and `binutils-xtensa-lx106`; without them it fails.
 
@@ -7,12 +8,15 @@
 
 mod decoding;
 mod exceptions;
+mod image;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dunlin_twin::chip::core::bus::{Bus, Refusal, Width};
+use dunlin_twin::chip::core::decode::{Instruction, decode};
 use dunlin_twin::chip::core::{Core, Stop};
 use rand_core::Rng;
 use rand_pcg::Pcg32;
@@ -23,12 +27,26 @@ const PACKAGES: &str =
     "needs the Debian packages qemu-system-misc, gcc-xtensa-lx106 and binutils-xtensa-lx106";
 
 /// Plain memory where QEMU's `sim` machine has some.
-struct Flat(Vec<u8>);
+struct Flat {
+    memory: Vec<u8>,
+    /// Sections of an image, by where each begins.
+    image: Vec<(u32, Vec<u8>)>,
+}
+
+impl Flat {
+    fn new(mut memory: Vec<u8>) -> Self {
+        memory.resize(memory.len().max(0x4_0000), 0);
+        Flat { memory, image: Vec::new() }
+    }
+}
 
 impl Bus for Flat {
     fn fetch(&mut self, address: u32) -> Result<u32, Refusal> {
-        let offset = (address - START) as usize;
-        Ok(u32::from_le_bytes(self.0[offset..offset + 4].try_into().unwrap()))
+        let section =
+            self.image.iter().find(|(start, bytes)| address.wrapping_sub(*start) < bytes.len() as u32);
+        let (start, bytes) = section.map_or((START, &self.memory), |(start, bytes)| (*start, bytes));
+        let bytes = bytes[(address - start) as usize..].iter().take(4);
+        Ok(bytes.rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
     }
     fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
         is_aligned(address, width)?;
@@ -38,7 +56,7 @@ impl Bus for Flat {
     fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
         is_aligned(address, width)?;
         let (offset, size) = ((address - START) as usize, width as usize);
-        self.0[offset..offset + size].copy_from_slice(&value.to_le_bytes()[..size]);
+        self.memory[offset..offset + size].copy_from_slice(&value.to_le_bytes()[..size]);
         Ok(())
     }
 }
@@ -123,15 +141,23 @@ fn instruction(random: &mut Pcg32, number: u32) -> String {
             5 => format!("l32r a{r}, literal{}", number % 16),
             _ => "nop.n\n nop\n memw\n isync".into(),
         },
-        _ => match below(5) {
-            0 => format!("rsr.sar a{r}"),
-            1 => format!("wsr.excsave1 a{s}\n xsr.excsave1 a{r}"),
+        _ => match below(6) {
+            0 => format!("extui a{s}, a{s}, 0, 5\n wsr.sar a{s}\n rsr.sar a{r}"),
+            1 => {
+                let name =
+                    ["excsave1", "excsave2", "excsave3", "epc2", "eps2", "epc3", "eps3"][below(7) as usize];
+                format!("wsr.{name} a{s}\n xsr.{name} a{r}\n rsr.{name} a{t}")
+            }
             2 => format!("call0 2f\n j 3f\n.align 4\n2: addi a{r}, a{s}, 5\n {}\n3:", pick_return(number)),
             3 => {
                 let jump = ["jx", "callx0"][(number % 2) as usize];
                 format!("j 6f\n.align 4\n5: .word 4f\n6: l32r a0, 5b\n {jump} a0\n4:")
             }
-            _ => format!("rsil a{r}, 1\n rsil a{s}, 1\n movi a{s}, 9"),
+            // What the core tells of itself: LITBASE, CONFIGID0, CONFIGID1, DEBUGCAUSE, PRID.
+            4 => format!("rsr a{r}, {}", [5, 176, 208, 233, 235][below(5) as usize]),
+            _ => format!(
+                "rsil a{r}, 1\n rsil a{s}, 1\n movi a{s}, 0\n wsr.intenable a{s}\n rsr.intenable a{r}"
+            ),
         },
     }
 }
@@ -178,33 +204,41 @@ fn run(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-fn run_core(binary: Vec<u8>) -> (Vec<u8>, u64) {
-    let mut bus = Flat(binary);
-    bus.0.resize(0x4_0000, 0);
+/// Returns what the program writes, how many instructions it has executed, and each of them once.
+fn run_core(mut bus: Flat) -> (Vec<u8>, u64, Vec<Instruction>) {
     let mut core = Core::new(START);
     let mut output = Vec::new();
+    let mut places = HashSet::new();
     loop {
+        places.insert(core.pc);
         match core.step(&mut bus) {
             Ok(()) => {}
             Err(Stop::Waiting) if core.interrupt_pending() => {}
-            Err(Stop::Simcall) if core.registers[2] == 1 => return (output, core.executed),
+            Err(Stop::Simcall) if core.registers[2] == 1 => break,
             Err(Stop::Simcall) => {
                 let start = (core.registers[4] - START) as usize;
-                output.extend_from_slice(&bus.0[start..start + core.registers[5] as usize]);
+                output.extend_from_slice(&bus.memory[start..start + core.registers[5] as usize]);
             }
             Err(stop) => panic!("{stop:x?}"),
         }
     }
+    let instructions = places.into_iter().map(|pc| decode(bus.fetch(pc).unwrap() & 0xFF_FFFF).unwrap());
+    (output, core.executed, instructions.collect())
 }
 
 /// Assembles and links a program; returns its path and its bytes.
 fn assemble(name: &str, program: &str) -> (PathBuf, Vec<u8>) {
+    assemble_with(name, program, &[])
+}
+
+/// Assembles and links a program, with `places` of its sections for the linker.
+fn assemble_with(name: &str, program: &str, places: &[String]) -> (PathBuf, Vec<u8>) {
     let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.S"));
     let (elf, binary) = (source.with_extension("elf"), source.with_extension("bin"));
     std::fs::write(&source, program).unwrap();
     let linking =
         ["-nostdlib", "-nostartfiles", "-Wa,--no-transform", "-Wl,-Ttext=0x50000000", "-Wl,-N", "-o"];
-    run(Command::new("xtensa-lx106-elf-gcc").args(linking).arg(&elf).arg(&source));
+    run(Command::new("xtensa-lx106-elf-gcc").args(linking).arg(&elf).args(places).arg(&source));
     run(Command::new("xtensa-lx106-elf-objcopy")
         .args(["-O", "binary", "-j", ".text"])
         .arg(&elf)
@@ -223,7 +257,7 @@ fn run_qemu(elf: &Path) -> Vec<u8> {
 fn compare(seed: u64) {
     let (elf, binary) = assemble(&format!("random{seed}"), &program(seed));
     let expected = run_qemu(&elf);
-    let (found, executed) = run_core(binary);
+    let (found, executed, _) = run_core(Flat::new(binary));
     assert!(executed >= 1_000_000, "only {executed} instructions");
     assert_eq!(expected.len(), 64 * ROUNDS as usize);
     for (round, (expected, found)) in expected.chunks(64).zip(found.chunks(64)).enumerate() {

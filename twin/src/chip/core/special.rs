@@ -2,6 +2,10 @@
 
 /// Interrupts whose state is kept until INTCLEAR: software (7) and the edge lines (8–13).
 pub(super) const EDGE: u32 = 0x3F80;
+/// Registers that only tell what the core is (QEMU's `core-lx106`): LITBASE, CONFIGID0, CONFIGID1, DEBUGCAUSE, PRID. LITBASE
+/// may be cleared, which it is; literals at a base aren't implemented, and no debugger ever is a cause.
+const FIXED: [(u8, u32); 5] = [(LITBASE, 0), (176, 0xC28C_DAFA), (208, 0x1082_B6F6), (233, 0), (235, 0)];
+const LITBASE: u8 = 5;
 const SOFTWARE: u32 = 1 << 7;
 const TIMER: u32 = 1 << 6;
 
@@ -93,7 +97,11 @@ impl SpecialRegisters {
 
     /// Returns a register by its number, as `rsr` does; none where it isn't modelled.
     pub fn read(&mut self, number: u8) -> Option<u32> {
-        if number == 226 { Some(self.interrupt) } else { self.slot(number).map(|slot| *slot) }
+        match FIXED.iter().find(|(known, _)| *known == number) {
+            Some((_, value)) => Some(*value),
+            None if number == 226 => Some(self.interrupt),
+            None => self.slot(number).map(|slot| *slot),
+        }
     }
 
     /// Writes a register by its number, as `wsr` does; none where it isn't modelled.
@@ -101,6 +109,7 @@ impl SpecialRegisters {
         match number {
             226 => self.interrupt |= value & SOFTWARE,
             227 => self.interrupt &= !(value & EDGE),
+            LITBASE if value == 0 => {}
             _ => {
                 let mask = match number {
                     3 => 0x3F,

@@ -23,6 +23,9 @@
 /* Functions of the mask ROM (eagle.rom.addr.v6.ld of the vendor's SDK). */
 #define ROM_I2C_WRITE_REGISTER  0x400072d8
 #define ROM_CACHE_READ_ENABLE   0x40004678
+#define ROM_WAIT_SPI_IDLE       0x4000448c
+/* Where the ROM has the address of what it knows of the flash chip. */
+#define ROM_FLASH_CHIP          0x3fffc714
 
 /* UART0: 115,200 bits per second of 80 MHz, as `main.rs` sets it; a character of the ROM's 74,880 takes no longer than so many
  * cycles. */

@@ -54,6 +54,12 @@ _start:
         movi    a6, ROM_I2C_WRITE_REGISTER
         callx0  a6
 
+        /* The run before may have ended in an erasure, and a reset does not end that: the flash chip is waited for. */
+        movi    a2, ROM_FLASH_CHIP
+        l32i    a2, a2, 0
+        movi    a3, ROM_WAIT_SPI_IDLE
+        callx0  a3
+
         /* The flash cache: first MiB, 32 KiB of cache. */
         movi    a2, 0
         movi    a3, 0

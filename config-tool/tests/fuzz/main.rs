@@ -70,7 +70,7 @@ fn frames() {
 
 #[test]
 fn flash() {
-    many("flash", 40);
+    many("flash", 10);
 }
 
 #[test]

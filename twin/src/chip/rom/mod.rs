@@ -163,7 +163,11 @@ pub(super) fn start(
 }
 
 /// Loads the image at flash address 0 and starts it.
+///
+/// A reset does not end what the flash chip is at. That the ROM waits for it is a guess, from what its functions do before
+/// each erasure and each page.
 fn boot(core: &mut Core, machine: &mut Machine) -> Result<(), NotStarted> {
+    machine.now = machine.now.max(machine.peripherals.spi.busy_until());
     let entry = load(machine).map_err(|fault| {
         let Fault { text, is_found } = fault;
         if is_found {

@@ -20,8 +20,8 @@ use rand_pcg::Pcg32;
 
 use crate::world::{Wish, World, firmware, package_with};
 
-/// Frames of an ordinary run, on the native board and on the image, whose chip is emulated at about 4 ms a frame.
-const FRAMES: [u64; 2] = [20_000, 10_000];
+/// Frames of an ordinary run, on the native board and on the image. `cargo xtask torture --frames` asks for a million.
+const FRAMES: [u64; 2] = [20_000, 100_000];
 /// Frames of an episode.
 const EPISODE: u64 = 5_000;
 /// Most bytes of assets: the image is then as long as a slot takes.

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use dunlin_twin::host::broker_server::BrokerServer;
+use dunlin_twin::host::gdb_server::GdbServer;
 use dunlin_twin::host::streams::HostStreams;
 use dunlin_twin::host::wait::WaitSet;
 use dunlin_twin::world::broker::Broker;
@@ -120,18 +121,31 @@ pub fn until(
     run: &mut Run,
     broker: &mut BrokerEnd,
     rings: Option<&UnixStream>,
+    mut gdb: Option<&mut GdbServer>,
     end: Option<Instant>,
     is_over: impl Fn() -> bool,
     mut show: impl FnMut(&mut Run) -> Result<(), String>,
 ) -> Result<(), String> {
     while !is_over() && end.is_none_or(|end| run.clock.now() < end) {
+        let mut debug = |run: &mut Run| {
+            gdb.as_mut().zip(run.simulation.chip()).is_some_and(|(server, chip)| server.step(chip))
+        };
+        debug(run);
         broker.step(run)?;
         show(run)?;
+        // What has halted the chip is told before anyone waits.
+        let is_resumed = debug(run);
         let now = run.clock.now();
         let next = [run.simulation.next_event(), broker.next_event(), end].into_iter().flatten().min();
-        let timeout = next.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now)).min(LONGEST_WAIT);
+        let timeout = match next {
+            _ if is_resumed => Duration::from_ticks(0),
+            next => next.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now)).min(LONGEST_WAIT),
+        };
         let mut set = WaitSet::new();
         broker.register(&mut set);
+        if let Some(server) = gdb.as_deref() {
+            server.register(&mut set);
+        }
         if let Some(rings) = rings {
             set.add_readable(rings.as_fd());
         }

@@ -7,7 +7,7 @@ mod saves;
 mod view;
 
 use std::fs;
-use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
@@ -16,6 +16,7 @@ use dunlin_config_format::config::Config;
 use dunlin_config_format::flash_map::FIRMWARE;
 use dunlin_config_format::image::Image;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
+use dunlin_twin::host::gdb_server::GdbServer;
 use dunlin_twin::host::real_time::RealTime;
 use dunlin_twin::native::stored::stored;
 use dunlin_twin::world::broker::Broker;
@@ -86,6 +87,9 @@ pub(crate) struct Arguments {
     /// Run this firmware image on an emulated ESP8266, in place of the agent compiled for this computer
     #[arg(long, value_name = "IMAGE")]
     firmware: Option<PathBuf>,
+    /// Halt the emulated chip for a GDB that connects to this port of the computer, and let it go on as GDB says
+    #[arg(long, value_name = "PORT", requires = "firmware", conflicts_with = "is_virtual")]
+    gdb: Option<u16>,
     /// How long the flash chip takes to erase a sector
     #[arg(long, value_name = "TIME", default_value = "45ms", value_parser = duration::parse)]
     erase_time: Duration,
@@ -302,7 +306,13 @@ fn run_really(
         }
     };
     arguments.say(&format!("watch it:   mosquitto_sub {}-v -t '#'", clients_way(broker.port(), address)));
-    arguments.say("change it:  dunlin push FILE --port sim        stop it: Ctrl-C\n");
+    let mut gdb = arguments.gdb.map(listen_for_gdb).transpose()?;
+    if let Some(server) = &gdb {
+        arguments.say(&format!("debug it:   target remote {}, in a GDB for the LX106", server.address()));
+    }
+    // Without a line of its own a push would go to another simulation.
+    let push = if rings.is_some() { "change it:  dunlin push FILE --port sim        " } else { "" };
+    arguments.say(&format!("{push}stop it: Ctrl-C\n"));
     let interrupt = Interrupt::watch().map_err(|error| format!("Ctrl-C can't be watched: {error}"))?;
     let end = arguments.duration.map(|duration| node.clock.now() + duration);
     let saves = match (arguments.watch, &rings) {
@@ -317,6 +327,7 @@ fn run_really(
         node,
         &mut broker,
         rings.as_ref(),
+        gdb.as_mut(),
         end,
         || interrupt.is_set(),
         |node| {
@@ -327,6 +338,12 @@ fn run_really(
             show(node)
         },
     )
+}
+
+/// Opens a port at which GDB finds the emulated chip.
+fn listen_for_gdb(port: u16) -> Result<GdbServer, String> {
+    GdbServer::bind((Ipv4Addr::LOCALHOST, port).into())
+        .map_err(|error| format!("no port {port} for GDB: {error}; name another with --gdb"))
 }
 
 /// Returns how a client of MQTT is told where the broker is.

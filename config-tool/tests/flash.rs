@@ -40,6 +40,14 @@ fn dunlin(arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
+/// What esptool says of an image: entry point, segments, and whether its checksum is right.
+fn image_info(path: &str) -> String {
+    let esptool = python::virtual_environment(&[download::ESPTOOL]).join("esptool");
+    let output = Command::new(esptool).args(["--chip", "esp8266", "image-info", path]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output)
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -72,6 +80,10 @@ fn a_board_gets_its_firmware_and_keeps_its_configurations() {
     assert_eq!(after[4..image.len()], image[4..], "all but the size of the flash chip, which was found");
     assert!(after[own..] == before[own..], "slots, identity and the rest are the board's");
     if std::env::var_os("DUNLIN_FIRMWARE").is_some() {
+        let info = image_info(&path);
+        for words in ["(valid)", "Segments: 2", "Flash mode: DOUT", "0x40100000  0x00000008  IRAM"] {
+            assert!(info.contains(words), "`{words}` is missing in {info}");
+        }
         let mut erased = after;
         erased[own..].fill(0xff);
         let board = Board::start(erased, false);

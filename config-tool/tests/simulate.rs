@@ -324,3 +324,17 @@ fn two_simulations_do_not_share_a_flash_file() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("another simulation uses the flash file `chip`"), "{text}");
 }
+
+#[test]
+fn a_chip_that_starts_nothing_is_told_and_ends_with_an_error() {
+    let place = Place::new("foreign");
+    for (name, bytes, words) in [
+        ("foreign.bin", &b"a photograph of a shore"[..], "ets_main.c 181"),
+        ("empty.bin", &[0xff; 64], "the flash chip is empty"),
+    ] {
+        fs::write(place.0.join(name), bytes).unwrap();
+        let (code, text) = place.run(&["--firmware", name, "--virtual", "--duration", "1s"]);
+        assert!(text.contains("the chip stands still") && text.contains(words), "{text}");
+        assert_eq!(code, Some(2), "{text}");
+    }
+}

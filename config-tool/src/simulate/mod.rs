@@ -74,6 +74,8 @@ pub struct Story {
     pub messages: u64,
     /// Messages that the broker sent to subscribers.
     pub deliveries: u64,
+    /// Whether an emulated chip stands still, and nothing but a reset would help.
+    pub has_stopped: bool,
     /// The fault that has cut the power.
     cut: Option<String>,
 }
@@ -177,13 +179,17 @@ impl Story {
     fn befall(&mut self, at: Instant, incident: Incident<'_>, wants_light: bool) {
         match incident {
             Incident::Started(cause) => {
+                self.has_stopped = false;
                 // Power is back: the scenario tells only when it went.
                 if let Some(name) = self.cut.take() {
                     self.trace.add(at, Happening::FaultEnds { name: &name, kind: "power-cut" });
                 }
                 self.push(at, Event::Started(reset_name(cause)));
             }
-            Incident::Stopped(text) => self.push(at, Event::Note(format!("the chip stands still: {text}"))),
+            Incident::Stopped(text) => {
+                self.has_stopped = true;
+                self.push(at, Event::Note(format!("the chip stands still: {text}")));
+            }
             Incident::Fault(fault, begins) => {
                 let (name, kind) = (fault.name.clone(), fault.kind.name());
                 if kind == "power-cut" {

@@ -167,7 +167,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let written = files.finish(&mut node);
     result.and(written).map_err(|error| CommandError::new(Exit::Device, error))?;
     output::summary(arguments.json, &node, &flash);
-    Ok(Exit::Done)
+    Ok(if node.story.borrow().has_stopped { Exit::Device } else { Exit::Done })
 }
 
 impl Arguments {

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             println!("{}", json!({ "version": 1, "device": birth.get("device"), "facts": birth }));
         } else {
             for (name, value) in &birth {
-                println!("{name:<16} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                println!("{name:<20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             }
         }
         return Ok(Exit::Done);
@@ -42,10 +42,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         println!("{}", as_json(&hello, &facts));
     } else {
         for (name, value) in about(&hello) {
-            println!("{name:<16} {value}");
+            println!("{name:<20} {value}");
         }
         for fact in facts.iter().filter(|fact| !TOLD.contains(&fact.name.as_str())) {
-            println!("{:<16} {}", fact.name, fact.value.as_deref().unwrap_or("-"));
+            println!("{:<20} {}", fact.name, fact.value.as_deref().unwrap_or("-"));
         }
     }
     Ok(Exit::Done)

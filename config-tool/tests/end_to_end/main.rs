@@ -212,7 +212,7 @@ fn a_push_changes_the_running_node_and_the_same_push_changes_nothing() {
     assert!(output.status.success() && text(&output).contains("unchanged"), "{}", text(&output));
     let output = bench.run(&["info", "--port", "sim"]);
     assert!(
-        text(&output).contains("confirmed") && text(&output).contains("generation       2"),
+        text(&output).contains("confirmed") && text(&output).contains("generation           2"),
         "{}",
         text(&output)
     );

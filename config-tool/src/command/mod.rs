@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::device::{Hello, HelloTask};
 use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
@@ -159,4 +160,24 @@ pub(crate) fn short(hash: &[u8]) -> String {
 /// A reading's value in JSON, with no more digits than it has: the shortest decimal of the 32-bit value.
 pub(crate) fn number(value: f32) -> serde_json::Value {
     value.to_string().parse::<f64>().ok().map_or(serde_json::Value::Null, serde_json::Value::from)
+}
+
+/// How often a board is asked until it has done what it was told: a node says goodbye to its broker first.
+const LOOKS: u32 = 50;
+/// The rest between two of them.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Asks a board who it is until it is as it should be; none where that takes too long.
+fn hello_when(
+    connection: &mut Connection,
+    is_right: impl Fn(&Hello) -> bool,
+) -> Result<Option<Hello>, CommandError> {
+    for _ in 0..LOOKS {
+        let hello = connection.run(&mut HelloTask::new()?)?;
+        if is_right(&hello) {
+            return Ok(Some(hello));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(None)
 }

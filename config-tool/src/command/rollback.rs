@@ -1,19 +1,11 @@
 //! `dunlin rollback`: returns to the configuration before.
 
-use std::time::Duration;
-
 use dunlin_config_format::message::RollbackRequest;
 use serde_json::json;
 
 use super::info::state_name;
-use super::{CommandError, Exit, LineArguments, Outcome, short};
-use crate::device::{Ask, Hello, HelloTask, Patience};
-use crate::line::Connection;
-
-/// How often the board is asked what runs, until it runs another generation: a node says goodbye to its broker first.
-const LOOKS: u32 = 50;
-/// The rest between two of them.
-const LOOK: Duration = Duration::from_millis(100);
+use super::{CommandError, Exit, LineArguments, Outcome, hello_when, short};
+use crate::device::{Ask, Hello, Patience};
 
 /// Return to the confirmed configuration before the running one
 #[derive(clap::Args, Debug)]
@@ -35,7 +27,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         ));
     };
     connection.run(&mut Ask::new(&RollbackRequest { generation }, Patience::ERASE)?)?;
-    let now = after(&mut connection, generation)?;
+    let now = hello_when(&mut connection, |hello| hello.generation.is_some_and(|runs| runs != generation))?;
+    let now = now.ok_or_else(|| {
+        let text = format!(
+            "generation {generation} is given up, but nothing else runs yet: `dunlin info` tells more"
+        );
+        CommandError::new(Exit::Device, text)
+    })?;
     if arguments.json {
         println!(
             "{}",
@@ -48,20 +46,6 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         println!("generation {generation} is given up; {}", runs(&now));
     }
     Ok(if now.generation.is_some() { Exit::Done } else { Exit::Device })
-}
-
-/// Asks what runs, until it is another generation.
-fn after(connection: &mut Connection, generation: u32) -> Result<Hello, CommandError> {
-    for _ in 0..LOOKS {
-        let now = connection.run(&mut HelloTask::new()?)?;
-        if now.generation.is_some_and(|runs| runs != generation) {
-            return Ok(now);
-        }
-        std::thread::sleep(LOOK);
-    }
-    let text =
-        format!("generation {generation} is given up, but nothing else runs yet: `dunlin info` tells more");
-    Err(CommandError::new(Exit::Device, text))
 }
 
 fn runs(now: &Hello) -> String {

@@ -128,11 +128,14 @@ incomplete:
         j       4b
 
         .align  4
+        .type   incomplete_text, @object
 incomplete_text:
         .ascii  "\r\nfirmware incomplete: flash it again with dunlin flash\r\n"
         .balign 4, 0x0a
+        .type   incomplete_end, @object
 incomplete_end:
 /* What four bits add to a CRC-32 (polynomial 0x04c11db7, reflected). */
+        .type   crc_steps, @object
 crc_steps:
         .word   0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c
         .word   0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c

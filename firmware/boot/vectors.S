@@ -40,6 +40,7 @@ double_vector:
          * the image (`firmware/image.rs`); `reset.S` checks it. */
         .org    0x80
         .global dunlin_flash_check
+        .type   dunlin_flash_check, @object
 dunlin_flash_check:
         .word   0, 0, 0
 

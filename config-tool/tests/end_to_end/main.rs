@@ -393,6 +393,10 @@ fn killed_at_any_moment_of_a_push_it_has_the_old_or_the_new_configuration() {
                 .any(|window| window[..topic.len()] == topic[..] && !window[topic.len()].is_ascii_digit())
         });
         let found = found.unwrap_or_else(|| panic!("round {round}: none of {possible:?}, seed {seed}"));
+        // An update takes the slot of one that is on trial, and then the last confirmed one is the old one.
+        while !text(&bench.run(&["info", "--port", "sim"])).contains("confirmed") {
+            assert!(Instant::now() < deadline, "it is not confirmed: {}", bench.log());
+        }
         bench.write("next.toml", &file(round));
         let mut push = bench
             .dunlin(&["push", "next.toml", "--port", "sim"])

@@ -6,6 +6,7 @@ use dunlin_twin::devices::nor_flash::NorFlash;
 use embassy_time::Duration;
 use serde_json::json;
 
+use super::super::check::has_color;
 use super::Arguments;
 use super::view::View;
 use crate::simulate::{Line, Run};
@@ -33,7 +34,7 @@ impl Output {
         if arguments.plain || arguments.is_virtual || !std::io::stdout().is_terminal() {
             return Output::Lines;
         }
-        Output::Terminal(View::new(std::env::var_os("NO_COLOR").is_none()))
+        Output::Terminal(View::new(has_color()))
     }
 
     pub(super) fn show(&mut self, lines: impl ExactSizeIterator<Item = Line>) {
@@ -49,8 +50,8 @@ impl Output {
 }
 
 fn write_lines(lines: impl Iterator<Item = Line>) -> std::io::Result<()> {
+    let is_colored = has_color();
     let mut out = std::io::stdout().lock();
-    let is_colored = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     for line in lines {
         if is_colored && line.message().is_none() {
             writeln!(out, "\x1b[2m{line}\x1b[0m")?;

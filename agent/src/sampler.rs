@@ -180,25 +180,28 @@ impl Sampler {
         now: Instant,
         sink: &mut impl FnMut(Output<'_>),
     ) {
-        let mut words_before = 0;
-        for (index, settings) in config.sensors.iter().enumerate() {
-            let words = sensor_words(&settings);
-            if self.begin(index, now) {
+        // A sensor and a report are decoded where there is something to do, and not before.
+        for index in 0..self.places.len() {
+            if self.begin(index, now)
+                && let Some(settings) = config.sensors.get(index)
+            {
+                let words_before = config.sensors.iter().take(index).map(|other| sensor_words(&other)).sum();
                 self.advance(index, words_before, config, &settings, i2c, facts, sink);
             }
-            words_before += words;
         }
-        for (index, report) in config.reports.iter().enumerate() {
+        for index in 0..self.paces.len() {
             let Some(Pace::Every { newest, schedule }) = self.paces.get_mut(index) else { continue };
-            if schedule.next() <= now {
-                schedule.take(now);
-                let newest = *newest;
-                match report.members.len() {
-                    // A report of one reading sends values; there is no message without one.
-                    1 if newest.is_finite() => self.message(index, now, &[newest], sink),
-                    1 => {}
-                    _ => self.send(index, &report, now, sink),
-                }
+            if schedule.next() > now {
+                continue;
+            }
+            schedule.take(now);
+            let newest = *newest;
+            let Some(report) = config.reports.get(index) else { continue };
+            match report.members.len() {
+                // A report of one reading sends values; there is no message without one.
+                1 if newest.is_finite() => self.message(index, now, &[newest], sink),
+                1 => {}
+                _ => self.send(index, &report, now, sink),
             }
         }
     }
@@ -344,8 +347,12 @@ impl Sampler {
         if !value.is_finite() {
             return;
         }
-        let state = self.filters.get_mut(report_words(config, index)).unwrap_or_default();
-        let Some(value) = filter::step(&report.filters, state, value, now) else { return };
+        let mut value = value;
+        if !report.filters.is_empty() {
+            let state = self.filters.get_mut(report_words(config, index)).unwrap_or_default();
+            let Some(filtered) = filter::step(&report.filters, state, value, now) else { return };
+            value = filtered;
+        }
         match self.paces.get_mut(index) {
             Some(Pace::Every { newest, .. }) => *newest = value,
             _ => self.message(index, now, &[value], sink),

@@ -93,28 +93,17 @@ impl Machine {
 
     /// Returns a word of the window from any byte on.
     fn window(&mut self, address: u32) -> Result<u32, Refusal> {
+        let offset = (address - WINDOW) as usize;
+        if let Some(word) = self.peripherals.spi.cached_word(offset) {
+            return Ok(word);
+        }
         self.catch_up(self.cycle);
-        let bytes = self.peripherals.spi.window((address - WINDOW) as usize, self.now)?;
+        let bytes = self.peripherals.spi.window(offset, self.now)?;
         Ok(bytes.iter().take(4).rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
     }
-}
 
-impl Bus for Machine {
-    fn fetch(&mut self, address: u32) -> Result<u32, Refusal> {
-        // The facade carries out the ROM's functions.
-        if rom::contains(address) {
-            return Err(Refusal::Unmodelled);
-        }
-        if Self::is_window(address) {
-            return self.window(address);
-        }
-        if self.is_cache_bank(address) {
-            return Err(Refusal::Unmodelled);
-        }
-        self.memory.fetch(address)
-    }
-
-    fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
+    /// Loads from anything but data RAM.
+    fn load_elsewhere(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
         if Self::is_window(address) {
             return match (width, address % 4) {
                 (Width::Word, 0) => self.window(address),
@@ -139,7 +128,8 @@ impl Bus for Machine {
         self.memory.load(address, width)
     }
 
-    fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
+    /// Stores to anything but data RAM.
+    fn store_elsewhere(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
         if Self::is_register(address) {
             if width != Width::Word || !address.is_multiple_of(4) {
                 return Err(Refusal::Unmodelled);
@@ -153,6 +143,38 @@ impl Bus for Machine {
             return Err(Refusal::Unmodelled);
         }
         self.memory.store(address, width, value)
+    }
+}
+
+impl Bus for Machine {
+    fn fetch(&mut self, address: u32) -> Result<u32, Refusal> {
+        // The facade carries out the ROM's functions.
+        if rom::contains(address) {
+            return Err(Refusal::Unmodelled);
+        }
+        if Self::is_window(address) {
+            return self.window(address);
+        }
+        if self.is_cache_bank(address) {
+            return Err(Refusal::Unmodelled);
+        }
+        self.memory.fetch(address)
+    }
+
+    #[inline]
+    fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
+        match self.memory.load_data(address, width) {
+            Some(value) => Ok(value),
+            None => self.load_elsewhere(address, width),
+        }
+    }
+
+    #[inline]
+    fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
+        match self.memory.store_data(address, width, value) {
+            Some(()) => Ok(()),
+            None => self.store_elsewhere(address, width, value),
+        }
     }
 
     #[inline(always)]

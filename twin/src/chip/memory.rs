@@ -58,6 +58,38 @@ impl Memory {
         &mut self.instruction
     }
 
+    /// Loads from data RAM; none where the address is not there, or is not aligned.
+    #[inline(always)]
+    pub(super) fn load_data(&self, address: u32, width: Width) -> Option<u32> {
+        let offset = address.wrapping_sub(DATA_START) as usize;
+        if !offset.is_multiple_of(width as usize) {
+            return None;
+        }
+        match width {
+            Width::Byte => self.data.get(offset).map(|byte| u32::from(*byte)),
+            Width::Half => {
+                let bytes = self.data.get(offset..)?.first_chunk()?;
+                Some(u32::from(u16::from_le_bytes(*bytes)))
+            }
+            Width::Word => Some(u32::from_le_bytes(*self.data.get(offset..)?.first_chunk()?)),
+        }
+    }
+
+    /// Stores to data RAM; none where the address is not there, or is not aligned.
+    #[inline(always)]
+    pub(super) fn store_data(&mut self, address: u32, width: Width, value: u32) -> Option<()> {
+        let offset = address.wrapping_sub(DATA_START) as usize;
+        if !offset.is_multiple_of(width as usize) {
+            return None;
+        }
+        match width {
+            Width::Byte => *self.data.get_mut(offset)? = value as u8,
+            Width::Half => *self.data.get_mut(offset..)?.first_chunk_mut()? = (value as u16).to_le_bytes(),
+            Width::Word => *self.data.get_mut(offset..)?.first_chunk_mut()? = value.to_le_bytes(),
+        }
+        Some(())
+    }
+
     /// Returns the region's bytes, the offset in it, and whether it takes accesses narrower than a word.
     fn region(&mut self, address: u32) -> Option<(&mut [u8], usize, bool, bool)> {
         let offset = |start: u32, size: usize| {

@@ -1,180 +1,197 @@
 //! What each instruction does (ISA manual, chapter 6), over registers and the bus.
+//!
+//! [`Core::burst`] is the one place where time is spent: everything that can wait until its end does. Instructions that touch
+//! special registers or the flow by state leave it for [`Core::system`].
 
 use super::bus::{Bus, Refusal, Width};
 use super::decode::{Instruction, Operation as O, branch_constant};
 use super::{Core, Stop};
 
-type Outcome = Result<Option<Stop>, (Refusal, u32)>;
-
 impl Core {
+    #[inline(always)]
     fn get(&self, register: u8) -> u32 {
         self.registers[usize::from(register & 15)]
     }
 
+    #[inline(always)]
     fn set(&mut self, register: u8, value: u32) {
         self.registers[usize::from(register & 15)] = value;
     }
 
-    pub(super) fn execute(&mut self, i: Instruction, bus: &mut impl Bus) -> Outcome {
-        let next = self.pc.wrapping_add(u32::from(i.length));
-        match i.operation {
-            O::L8ui | O::L16ui | O::L16si | O::L32i | O::L32r | O::S8i | O::S16i | O::S32i => {
-                self.access(i, bus)?;
-            }
-            O::Rfe | O::Rfde | O::Rfi | O::Ill | O::Syscall | O::Waiti | O::Simcall | O::Break => {
-                return Ok(self.control(i.operation, i.s, next));
-            }
-            O::Rsr | O::Wsr | O::Xsr => {
-                let number = i.immediate as u8;
-                if self.special_access(i.operation, number, i.t).is_none() {
-                    return Ok(Some(Stop::SpecialRegister { pc: self.pc, number }));
+    /// Executes `limit` instructions, or fewer: it ends behind one that may raise an interrupt or let one through, and where
+    /// the bus asks for attention.
+    ///
+    /// # Errors
+    /// The run can't go on. The state is that before the instruction, unless the [`Stop`] says otherwise.
+    pub(super) fn burst(&mut self, bus: &mut impl Bus, limit: u64) -> Result<(), Stop> {
+        let mut pc = self.pc;
+        let mut passed = 0;
+        while passed < limit {
+            let i = match self.cache.get(pc) {
+                Some(instruction) => instruction,
+                None => match self.fetch(pc, self.cycle + passed, bus) {
+                    Ok(instruction) => instruction,
+                    Err(fault) => return self.fault(passed, pc, fault),
+                },
+            };
+            let next = pc.wrapping_add(u32::from(i.length));
+            let (s, t, sar) = (self.get(i.s), self.get(i.t), self.special.sar);
+            let branch = |is_taken: bool| if is_taken { pc.wrapping_add_signed(i.immediate) } else { next };
+            let bit = || u32::from(i.t) | u32::from(i.r & 1) << 4;
+            let mut target = next;
+            match i.operation {
+                O::L8ui | O::L16ui | O::L16si | O::L32i | O::L32r | O::S8i | O::S16i | O::S32i => {
+                    bus.at(self.cycle + passed);
+                    if let Err(fault) = self.access(i, pc, bus) {
+                        return self.fault(passed, pc, fault);
+                    }
+                    if bus.attention() {
+                        self.pass(passed + 1, next);
+                        return Ok(());
+                    }
                 }
-            }
-            O::J | O::Jx | O::Call0 | O::Callx0 | O::Ret => {
-                let target = self.get(i.s);
-                let relative = self.pc.wrapping_add_signed(i.immediate);
-                self.pc = match i.operation {
-                    O::J => relative,
-                    O::Jx => target,
-                    O::Ret => self.get(0),
-                    O::Callx0 => target,
-                    _ => (self.pc & !3).wrapping_add_signed(i.immediate),
-                };
-                if matches!(i.operation, O::Call0 | O::Callx0) {
+                O::Movi => self.set(i.t, i.immediate as u32),
+                O::Addi => self.set(i.t, s.wrapping_add_signed(i.immediate)),
+                O::Add => self.set(i.r, s.wrapping_add(t)),
+                O::Addx2 => self.set(i.r, (s << 1).wrapping_add(t)),
+                O::Addx4 => self.set(i.r, (s << 2).wrapping_add(t)),
+                O::Addx8 => self.set(i.r, (s << 3).wrapping_add(t)),
+                O::Sub => self.set(i.r, s.wrapping_sub(t)),
+                O::Subx2 => self.set(i.r, (s << 1).wrapping_sub(t)),
+                O::Subx4 => self.set(i.r, (s << 2).wrapping_sub(t)),
+                O::Subx8 => self.set(i.r, (s << 3).wrapping_sub(t)),
+                O::And => self.set(i.r, s & t),
+                O::Or => self.set(i.r, s | t),
+                O::Xor => self.set(i.r, s ^ t),
+                O::Neg => self.set(i.r, t.wrapping_neg()),
+                O::Abs => self.set(i.r, (t as i32).wrapping_abs() as u32),
+                O::Moveqz if t == 0 => self.set(i.r, s),
+                O::Movnez if t != 0 => self.set(i.r, s),
+                O::Movltz if (t as i32) < 0 => self.set(i.r, s),
+                O::Movgez if t as i32 >= 0 => self.set(i.r, s),
+                O::Moveqz | O::Movnez | O::Movltz | O::Movgez | O::Nop => {}
+                O::Slli => self.set(i.r, (u64::from(s) << i.immediate) as u32),
+                O::Srai => self.set(i.r, (t as i32 >> i.immediate) as u32),
+                O::Srli => self.set(i.r, t >> i.immediate),
+                O::Src => self.set(i.r, funnel(s, t, sar)),
+                O::Srl => self.set(i.r, funnel(0, t, sar)),
+                O::Sra => self.set(i.r, funnel((t as i32 >> 31) as u32, t, sar)),
+                O::Sll => self.set(i.r, funnel(s, 0, sar)),
+                // Field `s` holds the width less one.
+                O::Extui => self.set(i.r, (t >> i.immediate) & (u32::MAX >> (31 - u32::from(i.s)))),
+                O::Ssr => self.special.sar = s & 31,
+                O::Ssl => self.special.sar = 32 - (s & 31),
+                O::Ssa8l => self.special.sar = (s & 3) << 3,
+                O::Ssa8b => self.special.sar = 32 - ((s & 3) << 3),
+                O::Ssai => self.special.sar = i.immediate as u32,
+                O::Mul16u => self.set(i.r, (s & 0xFFFF).wrapping_mul(t & 0xFFFF)),
+                O::Mul16s => self.set(i.r, (i32::from(s as i16) * i32::from(t as i16)) as u32),
+                O::Mull => self.set(i.r, s.wrapping_mul(t)),
+                O::Nsau => self.set(i.t, s.leading_zeros()),
+                O::Nsa => self.set(i.t, (s ^ (s as i32 >> 31) as u32).leading_zeros().saturating_sub(1)),
+                O::Beqz => target = branch(s == 0),
+                O::Bnez => target = branch(s != 0),
+                O::Bltz => target = branch((s as i32) < 0),
+                O::Bgez => target = branch(s as i32 >= 0),
+                O::Beqi => target = branch(s as i32 == branch_constant(i.r, false)),
+                O::Bnei => target = branch(s as i32 != branch_constant(i.r, false)),
+                O::Blti => target = branch((s as i32) < branch_constant(i.r, false)),
+                O::Bgei => target = branch(s as i32 >= branch_constant(i.r, false)),
+                O::Bltui => target = branch(s < branch_constant(i.r, true) as u32),
+                O::Bgeui => target = branch(s >= branch_constant(i.r, true) as u32),
+                O::Beq => target = branch(s == t),
+                O::Bne => target = branch(s != t),
+                O::Blt => target = branch((s as i32) < t as i32),
+                O::Bge => target = branch(s as i32 >= t as i32),
+                O::Bltu => target = branch(s < t),
+                O::Bgeu => target = branch(s >= t),
+                O::Bnone => target = branch(s & t == 0),
+                O::Bany => target = branch(s & t != 0),
+                O::Ball => target = branch(!s & t == 0),
+                O::Bnall => target = branch(!s & t != 0),
+                O::Bbc => target = branch(s >> (t & 31) & 1 == 0),
+                O::Bbs => target = branch(s >> (t & 31) & 1 != 0),
+                O::Bbci => target = branch(s >> bit() & 1 == 0),
+                O::Bbsi => target = branch(s >> bit() & 1 != 0),
+                O::J => target = branch(true),
+                O::Jx => target = s,
+                O::Ret => target = self.get(0),
+                O::Call0 | O::Callx0 => {
+                    target =
+                        if i.operation == O::Callx0 { s } else { (pc & !3).wrapping_add_signed(i.immediate) };
                     self.set(0, next);
                 }
-                return Ok(None);
-            }
-            O::Rsil => {
-                self.set(i.t, self.special.ps);
-                self.special.ps = (self.special.ps & !15) | u32::from(i.s);
-            }
-            O::Nop => {}
-            _ => match self.branch(i) {
-                Some(taken) => {
-                    self.pc = if taken { self.pc.wrapping_add_signed(i.immediate) } else { next };
-                    return Ok(None);
+                O::Rfe | O::Rfde | O::Rfi | O::Ill | O::Syscall | O::Waiti | O::Simcall | O::Break => {
+                    self.pass(passed, pc);
+                    return self.control(i.operation, i.s, next);
                 }
-                None => self.compute(i),
-            },
+                O::Rsr | O::Wsr | O::Xsr | O::Rsil => {
+                    self.pass(passed, pc);
+                    return self.system(i, next);
+                }
+            }
+            pc = target;
+            passed += 1;
         }
-        self.pc = next;
-        Ok(None)
+        self.pass(passed, pc);
+        Ok(())
     }
 
-    fn access(&mut self, i: Instruction, bus: &mut impl Bus) -> Result<(), (Refusal, u32)> {
-        let base = if i.operation == O::L32r { self.pc.wrapping_add(3) & !3 } else { self.get(i.s) };
+    /// Loads or stores.
+    #[inline(always)]
+    fn access(&mut self, i: Instruction, pc: u32, bus: &mut impl Bus) -> Result<(), Fault> {
+        let base = if i.operation == O::L32r { pc.wrapping_add(3) & !3 } else { self.get(i.s) };
         let address = base.wrapping_add_signed(i.immediate);
         let width = match i.operation {
             O::L8ui | O::S8i => Width::Byte,
             O::L16ui | O::L16si | O::S16i => Width::Half,
             _ => Width::Word,
         };
-        bus.at(self.cycle);
+        let refused = |refusal| Fault::Refused { refusal, address };
         if matches!(i.operation, O::S8i | O::S16i | O::S32i) {
-            bus.store(address, width, self.get(i.t)).map_err(|refusal| (refusal, address))?;
+            bus.store(address, width, self.get(i.t)).map_err(refused)?;
             if bus.holds_code(address) {
                 self.cache.forget(address, width);
             }
             return Ok(());
         }
-        let value = bus.load(address, width).map_err(|refusal| (refusal, address))?;
+        let value = bus.load(address, width).map_err(refused)?;
         self.set(i.t, if i.operation == O::L16si { value as u16 as i16 as u32 } else { value });
         Ok(())
     }
 
-    fn special_access(&mut self, operation: O, number: u8, t: u8) -> Option<()> {
-        let new = self.get(t);
-        if operation != O::Wsr {
-            let old = self.special.read(number)?;
-            self.set(t, old);
+    /// Reads or writes a special register, which may let an interrupt through.
+    fn system(&mut self, i: Instruction, next: u32) -> Result<(), Stop> {
+        let new = self.get(i.t);
+        if i.operation == O::Rsil {
+            self.set(i.t, self.special.ps);
+            self.special.ps = (self.special.ps & !15) | u32::from(i.s);
+        } else {
+            let number = i.immediate as u8;
+            let stop = Stop::SpecialRegister { pc: self.pc, number };
+            if i.operation != O::Wsr {
+                let old = self.special.read(number).ok_or(stop)?;
+                self.set(i.t, old);
+            }
+            if i.operation != O::Rsr {
+                self.special.write(number, new).ok_or(stop)?;
+            }
         }
-        if operation != O::Rsr {
-            self.special.write(number, new)?;
-        }
-        Some(())
+        self.pass(1, next);
+        Ok(())
     }
+}
 
-    /// Returns whether a branch is taken; `None` if it isn't a branch.
-    fn branch(&self, i: Instruction) -> Option<bool> {
-        let (s, t) = (self.get(i.s), self.get(i.t));
-        let bit = u32::from(i.t) | u32::from(i.r & 1) << 4;
-        let constant = branch_constant(i.r, false);
-        let unsigned = branch_constant(i.r, true) as u32;
-        Some(match i.operation {
-            O::Beqz => s == 0,
-            O::Bnez => s != 0,
-            O::Bltz => (s as i32) < 0,
-            O::Bgez => s as i32 >= 0,
-            O::Beqi => s as i32 == constant,
-            O::Bnei => s as i32 != constant,
-            O::Blti => (s as i32) < constant,
-            O::Bgei => s as i32 >= constant,
-            O::Bltui => s < unsigned,
-            O::Bgeui => s >= unsigned,
-            O::Beq => s == t,
-            O::Bne => s != t,
-            O::Blt => (s as i32) < t as i32,
-            O::Bge => s as i32 >= t as i32,
-            O::Bltu => s < t,
-            O::Bgeu => s >= t,
-            O::Bnone => s & t == 0,
-            O::Bany => s & t != 0,
-            O::Ball => !s & t == 0,
-            O::Bnall => !s & t != 0,
-            O::Bbc => s >> (t & 31) & 1 == 0,
-            O::Bbs => s >> (t & 31) & 1 != 0,
-            O::Bbci => s >> bit & 1 == 0,
-            O::Bbsi => s >> bit & 1 != 0,
-            _ => return None,
-        })
-    }
+/// Why an instruction has not come to its end.
+pub(super) enum Fault {
+    /// The bus refused an access, or the fetch.
+    Refused { refusal: Refusal, address: u32 },
+    /// The bytes are no instruction.
+    Instruction { bytes: u32 },
+}
 
-    fn compute(&mut self, i: Instruction) {
-        let (s, t, sar) = (self.get(i.s), self.get(i.t), self.special.sar);
-        let pair = |high: u32, low: u32| ((u64::from(high) << 32 | u64::from(low)) >> sar) as u32;
-        let leading = |value: u32| value.leading_zeros();
-        let result = match i.operation {
-            O::Ssr => return self.special.sar = s & 31,
-            O::Ssl => return self.special.sar = 32 - (s & 31),
-            O::Ssa8l => return self.special.sar = (s & 3) << 3,
-            O::Ssa8b => return self.special.sar = 32 - ((s & 3) << 3),
-            O::Ssai => return self.special.sar = i.immediate as u32,
-            O::Movi => return self.set(i.t, i.immediate as u32),
-            O::Addi => return self.set(i.t, s.wrapping_add_signed(i.immediate)),
-            O::Nsau => return self.set(i.t, leading(s)),
-            O::Nsa => return self.set(i.t, leading(s ^ (s as i32 >> 31) as u32).saturating_sub(1)),
-            O::Moveqz if t != 0 => return,
-            O::Movnez if t == 0 => return,
-            O::Movltz if t as i32 >= 0 => return,
-            O::Movgez if (t as i32) < 0 => return,
-            O::Moveqz | O::Movnez | O::Movltz | O::Movgez => s,
-            O::Add => s.wrapping_add(t),
-            O::Addx2 => (s << 1).wrapping_add(t),
-            O::Addx4 => (s << 2).wrapping_add(t),
-            O::Addx8 => (s << 3).wrapping_add(t),
-            O::Sub => s.wrapping_sub(t),
-            O::Subx2 => (s << 1).wrapping_sub(t),
-            O::Subx4 => (s << 2).wrapping_sub(t),
-            O::Subx8 => (s << 3).wrapping_sub(t),
-            O::And => s & t,
-            O::Or => s | t,
-            O::Xor => s ^ t,
-            O::Neg => t.wrapping_neg(),
-            O::Abs => (t as i32).wrapping_abs() as u32,
-            O::Slli => s.checked_shl(i.immediate as u32).unwrap_or(0),
-            O::Srai => (t as i32 >> i.immediate) as u32,
-            O::Srli => t >> i.immediate,
-            O::Src => pair(s, t),
-            O::Srl => pair(0, t),
-            O::Sra => pair((t as i32 >> 31) as u32, t),
-            O::Sll => (u64::from(s) << 32).checked_shr(sar).unwrap_or(0) as u32,
-            O::Mul16u => (s & 0xFFFF).wrapping_mul(t & 0xFFFF),
-            O::Mul16s => (i32::from(s as i16) * i32::from(t as i16)) as u32,
-            O::Mull => s.wrapping_mul(t),
-            // Extui; field `s` holds the width less one.
-            _ => (t >> i.immediate) & (u32::MAX >> (31 - u32::from(i.s))),
-        };
-        self.set(i.r, result);
-    }
+/// Shifts two registers as one to the right, and returns the lower.
+#[inline(always)]
+fn funnel(high: u32, low: u32, amount: u32) -> u32 {
+    ((u64::from(high) << 32 | u64::from(low)) >> amount) as u32
 }

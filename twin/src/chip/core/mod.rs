@@ -12,6 +12,7 @@ mod special;
 use bus::{Bus, Refusal};
 use cache::DecodeCache;
 use decode::{Instruction, Operation, decode};
+use execute::Fault;
 pub use special::SpecialRegisters;
 
 /// Why [`Core::step`] can't go on.
@@ -142,7 +143,10 @@ impl Core {
     /// The run can't go on, see [`Stop`]. The state is that before the instruction, unless the variant says otherwise.
     pub fn run(&mut self, bus: &mut impl Bus, cycle: u64) -> Result<Pause, Stop> {
         while self.cycle < cycle {
-            self.step(bus)?;
+            self.take_interrupt();
+            // Nothing else raises an interrupt or lets one through within a burst.
+            let cycles = self.cycles_to_compare().min(cycle - self.cycle);
+            self.burst(bus, cycles)?;
             if bus.attention() {
                 return Ok(Pause::Attention);
             }
@@ -154,50 +158,42 @@ impl Core {
     ///
     /// # Errors
     /// The run can't go on, see [`Stop`]. The state is that before the instruction, unless the variant says otherwise.
-    #[inline]
     pub fn step(&mut self, bus: &mut impl Bus) -> Result<(), Stop> {
         self.take_interrupt();
-        let pc = self.pc;
-        let instruction = match self.cache.get(pc) {
-            Some(instruction) => instruction,
-            None => match self.fetch(pc, bus)? {
-                Some(instruction) => instruction,
-                None => return Ok(()),
-            },
-        };
-        let result = match self.execute(instruction, bus) {
-            Ok(None) => Ok(()),
-            Err((Refusal::Exception(cause), address)) => {
+        self.burst(bus, 1)
+    }
+
+    /// Counts instructions that were executed, the next of which is at `pc`.
+    fn pass(&mut self, instructions: u64, pc: u32) {
+        self.pc = pc;
+        self.executed += instructions;
+        self.idle(instructions);
+    }
+
+    /// Fetches and decodes.
+    #[cold]
+    fn fetch(&mut self, pc: u32, cycle: u64, bus: &mut impl Bus) -> Result<Instruction, Fault> {
+        bus.at(cycle);
+        let bytes = bus.fetch(pc).map_err(|refusal| Fault::Refused { refusal, address: pc })? & 0xFF_FFFF;
+        let instruction = decode(bytes).ok_or(Fault::Instruction { bytes })?;
+        self.cache.insert(pc, instruction);
+        Ok(instruction)
+    }
+
+    /// Takes the exception of the instruction at `pc`, behind others that were executed, or stops there.
+    #[cold]
+    fn fault(&mut self, executed: u64, pc: u32, fault: Fault) -> Result<(), Stop> {
+        self.pass(executed, pc);
+        match fault {
+            Fault::Refused { refusal: Refusal::Exception(cause), address } => {
                 self.special.excvaddr = address;
+                self.pass(1, pc);
                 self.exception(cause, pc);
                 Ok(())
             }
-            Err((Refusal::Unmodelled, address)) => return Err(Stop::Access { pc, address }),
-            Ok(Some(stop @ (Stop::SpecialRegister { .. } | Stop::Break(_)))) => return Err(stop),
-            Ok(Some(stop)) => Err(stop),
-        };
-        self.executed += 1;
-        self.cycle += 1;
-        self.special.tick();
-        result
-    }
-
-    /// Fetches and decodes; `None` if the fetch raised an exception.
-    #[cold]
-    fn fetch(&mut self, pc: u32, bus: &mut impl Bus) -> Result<Option<Instruction>, Stop> {
-        bus.at(self.cycle);
-        let word = match bus.fetch(pc) {
-            Ok(word) => word & 0xFF_FFFF,
-            Err(Refusal::Exception(cause)) => {
-                self.special.excvaddr = pc;
-                self.exception(cause, pc);
-                return Ok(None);
-            }
-            Err(Refusal::Unmodelled) => return Err(Stop::Access { pc, address: pc }),
-        };
-        let instruction = decode(word).ok_or(Stop::Instruction { address: pc, bytes: word })?;
-        self.cache.insert(pc, instruction);
-        Ok(Some(instruction))
+            Fault::Refused { refusal: Refusal::Unmodelled, address } => Err(Stop::Access { pc, address }),
+            Fault::Instruction { bytes } => Err(Stop::Instruction { address: pc, bytes }),
+        }
     }
 
     /// Enters the exception vector of this state (ISA manual, section 4.4.1): EPC1, or DEPC within an exception.
@@ -252,9 +248,12 @@ impl Core {
     }
 
     /// The part of execution that changes the flow by state: exceptions, returns from them, waiting.
-    fn control(&mut self, operation: Operation, level: u8, next: u32) -> Option<Stop> {
+    fn control(&mut self, operation: Operation, level: u8, next: u32) -> Result<(), Stop> {
         let pc = self.pc;
-        self.pc = next;
+        if operation == Operation::Break {
+            return Err(Stop::Break(pc));
+        }
+        self.pass(1, next);
         match operation {
             Operation::Rfe => {
                 self.special.ps &= !PS_EXCM;
@@ -269,14 +268,10 @@ impl Core {
             Operation::Syscall => self.exception(SYSCALL, pc),
             Operation::Waiti => {
                 self.special.ps = (self.special.ps & !15) | u32::from(level);
-                return Some(Stop::Waiting);
+                return Err(Stop::Waiting);
             }
-            Operation::Simcall => return Some(Stop::Simcall),
-            _ => {
-                self.pc = pc;
-                return Some(Stop::Break(pc));
-            }
+            _ => return Err(Stop::Simcall),
         }
-        None
+        Ok(())
     }
 }

@@ -61,14 +61,6 @@ impl Default for SpecialRegisters {
 }
 
 impl SpecialRegisters {
-    #[inline(always)]
-    pub(super) fn tick(&mut self) {
-        self.ccount = self.ccount.wrapping_add(1);
-        if self.ccount == self.ccompare {
-            self.interrupt |= TIMER;
-        }
-    }
-
     pub(super) fn advance(&mut self, cycles: u64) {
         let left = u64::from(self.ccompare.wrapping_sub(self.ccount).wrapping_sub(1)) + 1;
         if cycles >= left {

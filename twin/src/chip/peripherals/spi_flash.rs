@@ -148,6 +148,14 @@ impl SpiFlash {
         self.cache_enabled && self.ctrl & AHB != 0
     }
 
+    /// Returns an aligned word of the window if the cache has it.
+    pub fn cached_word(&self, offset: usize) -> Option<u32> {
+        if !self.is_mapped() || !offset.is_multiple_of(4) || !*self.valid.get(offset / LINE)? {
+            return None;
+        }
+        Some(u32::from_le_bytes(*self.cache.get(offset..)?.first_chunk()?))
+    }
+
     /// Returns bytes of the window from `offset` on: the cached line is filled where it isn't valid.
     ///
     /// # Errors

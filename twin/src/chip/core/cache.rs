@@ -8,33 +8,52 @@ use super::bus::Width;
 use super::decode::{Instruction, Operation};
 
 /// Entries; a power of two. Code within a span of this many bytes never displaces itself.
-const SIZE: usize = 1 << 14;
+const SIZE: usize = 1 << 16;
 
+/// An instruction and where it is, in 16 bytes: what a loop needs stays in the host's nearest cache.
 #[derive(Clone, Copy)]
 struct Entry {
     address: u32,
-    instruction: Instruction,
+    immediate: i32,
+    operation: Operation,
+    r: u8,
+    s: u8,
+    t: u8,
+    length: u8,
+    /// The generation in which it was decoded; 0 for never.
+    generation: u16,
 }
+
+const EMPTY: Entry =
+    Entry { address: 0, immediate: 0, operation: Operation::Ill, r: 0, s: 0, t: 0, length: 3, generation: 0 };
 
 /// What was decoded so far.
 #[derive(Clone)]
-pub(super) struct DecodeCache(Box<[Entry; SIZE]>);
+pub(super) struct DecodeCache {
+    entries: Box<[Entry; SIZE]>,
+    /// Entries of others are forgotten.
+    generation: u16,
+}
 
 impl DecodeCache {
     pub(super) fn new() -> Self {
-        let entries: Vec<Entry> = (0..SIZE as u32).map(empty).collect();
-        let entries: Result<Box<[Entry; SIZE]>, _> = entries.into_boxed_slice().try_into();
-        DecodeCache(entries.unwrap_or_else(|_| unreachable!("collected {SIZE} entries")))
+        let entries: Result<Box<[Entry; SIZE]>, _> = vec![EMPTY; SIZE].into_boxed_slice().try_into();
+        let entries = entries.unwrap_or_else(|_| unreachable!("made of {SIZE} entries"));
+        DecodeCache { entries, generation: 1 }
     }
 
     #[inline(always)]
     pub(super) fn get(&self, address: u32) -> Option<Instruction> {
-        let entry = &self.0[index(address)];
-        (entry.address == address).then_some(entry.instruction)
+        let entry = &self.entries[index(address)];
+        let Entry { immediate, operation, r, s, t, length, .. } = *entry;
+        let is_known = entry.address == address && entry.generation == self.generation;
+        is_known.then_some(Instruction { operation, r, s, t, immediate, length })
     }
 
     pub(super) fn insert(&mut self, address: u32, instruction: Instruction) {
-        self.0[index(address)] = Entry { address, instruction };
+        let Instruction { operation, r, s, t, immediate, length } = instruction;
+        let generation = self.generation;
+        self.entries[index(address)] = Entry { address, immediate, operation, r, s, t, length, generation };
     }
 
     /// Forgets every instruction with a byte in what a store of `width` at `address` changed.
@@ -42,15 +61,18 @@ impl DecodeCache {
         // The longest instruction has three bytes, so that it may begin two bytes before.
         for start in 0..width as u32 + 2 {
             let start = address.wrapping_sub(2).wrapping_add(start);
-            if self.0[index(start)].address == start {
-                self.0[index(start)] = empty(index(start) as u32);
+            let entry = &mut self.entries[index(start)];
+            if entry.address == start {
+                *entry = EMPTY;
             }
         }
     }
 
     pub(super) fn forget_all(&mut self) {
-        for (index, entry) in self.0.iter_mut().enumerate() {
-            *entry = empty(index as u32);
+        self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 {
+            self.entries.fill(EMPTY);
+            self.generation = 1;
         }
     }
 }
@@ -64,10 +86,4 @@ impl fmt::Debug for DecodeCache {
 #[inline(always)]
 fn index(address: u32) -> usize {
     address as usize % SIZE
-}
-
-/// Returns an entry that no address finds: one that belongs to another index.
-fn empty(index: u32) -> Entry {
-    let instruction = Instruction { operation: Operation::Ill, r: 0, s: 0, t: 0, immediate: 0, length: 3 };
-    Entry { address: !index, instruction }
 }

@@ -5,7 +5,10 @@ use dunlin_config_format::limits::{DECIMALS, FILTERS, PERIOD_MAX_MS, PERIOD_MIN_
 use toml::de::DeValue;
 
 use super::diagnostic::Code;
-use super::reader::{Problems, Table, Value, duration_ms, integer, nearest, number, type_name, wrong_type};
+use super::nearest::nearest;
+use super::problems::Problems;
+use super::reader::Table;
+use super::value::{Value, duration_ms, integer, number, type_name, wrong_type};
 
 const TIME: std::ops::RangeInclusive<u64> = PERIOD_MIN_MS as u64..=PERIOD_MAX_MS as u64;
 

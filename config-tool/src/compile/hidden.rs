@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::keys;
-use super::reader::nearest;
+use super::nearest::nearest;
 
 /// Returns the byte ranges that are hidden; each begins at a value and ends with a line.
 pub(super) fn hidden(text: &str, root: &DeTable<'_>, is_misread: bool) -> Vec<Range<usize>> {

@@ -10,6 +10,9 @@ mod filters;
 mod hidden;
 pub(crate) mod keys;
 mod model;
+mod nearest;
+mod placeholder;
+mod problems;
 mod reader;
 mod readings;
 mod scenario;
@@ -17,6 +20,7 @@ mod schema;
 mod settings;
 mod show;
 mod topics;
+mod value;
 
 use dunlin_config_format::limits::{REPORTS, SENSORS};
 use toml::de::{DeTable, DeValue};
@@ -25,11 +29,13 @@ pub use budget::budget;
 pub use diagnostic::{Code, Diagnostic, Severity, Source};
 pub use difference::{Difference, Line, difference};
 use model::Model;
-pub(crate) use reader::shown_ms;
-use reader::{Problems, Table, nearest};
+use nearest::nearest;
+use problems::Problems;
+use reader::Table;
 pub use scenario::parse_scenario;
 pub use schema::schema;
 pub use show::{Shown, show};
+pub(crate) use value::shown_ms;
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +215,7 @@ fn read<'t>(problems: &mut Problems, root: &Table<'t>, compiled: &mut Compiled) 
     let link = settings::usb(problems, root);
     let board = settings::board(root);
     let i2c = settings::i2c(problems, root, board);
-    let names = readings::Names {
+    let names = placeholder::Names {
         device: device.map_or("", |device| device.name),
         vars: settings::vars(problems, root),
     };

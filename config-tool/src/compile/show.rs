@@ -10,7 +10,7 @@ use dunlin_config_format::config::{Config, Filter, I2cBus, Mqtt, Or, Payload, Qo
 use dunlin_config_format::driver::OptionValues;
 use dunlin_config_format::image::Image;
 
-use super::reader::shown_ms;
+use super::value::shown_ms;
 use super::{Source, compile};
 
 /// The file of an image.

@@ -6,7 +6,7 @@ use dunlin_config_format::topic::Topics;
 
 use super::diagnostic::Code;
 use super::model::Model;
-use super::reader::Problems;
+use super::problems::Problems;
 
 /// Refuses topics that belong to the node itself or to another report.
 pub(super) fn check(problems: &mut Problems, model: &Model<'_>) {

@@ -4,7 +4,10 @@ use dunlin_twin::world::scenario::{Fault, FaultKind};
 use embassy_time::Instant;
 
 use super::super::diagnostic::Code;
-use super::super::reader::{Problems, Table, nearest, number_of};
+use super::super::nearest::nearest;
+use super::super::problems::Problems;
+use super::super::reader::Table;
+use super::super::value::number_of;
 use super::{TIMES, share, time};
 
 /// A kind of fault and the keys that it has beside `at`, `for` and `kind`.

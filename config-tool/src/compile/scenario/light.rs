@@ -6,7 +6,9 @@ use dunlin_twin::world::environment::{
 use embassy_time::Duration;
 
 use super::super::diagnostic::Code;
-use super::super::reader::{Problems, Table, Value, duration_in_ms, number};
+use super::super::problems::Problems;
+use super::super::reader::Table;
+use super::super::value::{Value, duration_in_ms, number};
 use super::{TIMES, share, table, time};
 
 /// The ways to say how bright it is.

@@ -10,7 +10,9 @@ use embassy_time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Code, Diagnostic, Severity, Source};
-use super::reader::{Problems, Table, duration_in_ms, wrong_type};
+use super::problems::Problems;
+use super::reader::Table;
+use super::value::{duration_in_ms, wrong_type};
 
 /// Ten years: longer than any run.
 const TIMES: std::ops::RangeInclusive<u64> = 0..=3_650 * 86_400_000;

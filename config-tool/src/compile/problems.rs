@@ -1,0 +1,77 @@
+//! The problems of a file: noted one by one, told in the order of their places.
+
+use std::ops::Range;
+
+use super::diagnostic::{Code, Diagnostic, Severity, printable};
+
+/// The problems found so far.
+#[derive(Default)]
+pub(super) struct Problems(pub(super) Vec<Diagnostic>);
+
+impl Problems {
+    pub(super) fn error(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Severity::Error, code, span, &message.into(), &help.into());
+    }
+
+    /// Notes an error with message and help, unless one is noted for this very place.
+    pub(super) fn unless_told(&mut self, code: Code, span: Range<usize>, told: &(String, String)) {
+        if !self.0.iter().any(|problem| problem.span == span) {
+            self.error(code, span, told.0.clone(), told.1.clone());
+        }
+    }
+
+    pub(super) fn warning(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Severity::Warning, code, span, &message.into(), &help.into());
+    }
+
+    fn push(&mut self, severity: Severity, code: Code, span: Range<usize>, message: &str, help: &str) {
+        let (message, help) = (printable(&short(message)), printable(&short(help)));
+        self.0.push(Diagnostic { code, severity, span, message, help, hidden: Vec::new() });
+    }
+
+    /// Returns the problems in the order of their places, and how many there are beyond [`TOLD`]; errors are told first.
+    pub(super) fn finish(self, text: &str, hidden: &[Range<usize>]) -> (Vec<Diagnostic>, usize) {
+        let mut told = self.0;
+        let place = |problem: &Diagnostic| (problem.span.start, problem.span.end);
+        told.sort_by_key(place);
+        told.dedup();
+        told.sort_by_key(|problem| problem.severity == Severity::Warning);
+        let untold = told.len().saturating_sub(TOLD);
+        told.truncate(TOLD);
+        told.sort_by_key(place);
+        for problem in &mut told {
+            let (before, after) = text.split_at_checked(problem.span.start).unwrap_or((text, ""));
+            let start = before.rfind('\n').map_or(0, |at| at + 1);
+            let end = before.len() + after.find('\n').unwrap_or(after.len());
+            let in_line = hidden.iter().filter(|range| range.start <= end && range.end >= start);
+            problem.hidden = in_line.cloned().collect();
+        }
+        (told, untold)
+    }
+}
+
+/// Most problems of a file that are told; one with more is another kind of file.
+const TOLD: usize = 100;
+
+/// Returns a text without its middle where it is too long to be read: a value may be as long as the file.
+fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    let (head, tail) = (text.char_indices().nth(300), text.char_indices().nth_back(99));
+    match (head, tail) {
+        (Some((head, _)), Some((tail, _))) if head < tail => {
+            [text.get(..head).unwrap_or_default(), "…", text.get(tail..).unwrap_or_default()].concat().into()
+        }
+        _ => text.into(),
+    }
+}

@@ -1,0 +1,160 @@
+//! The tables `i2c.ID`: buses and their pins.
+
+use dunlin_config_format::config::{I2cBus, Or, is_free_pin};
+use dunlin_config_format::limits::{BUSES, I2C_FREQUENCY_MAX_HZ, I2C_FREQUENCY_MIN_HZ};
+use toml::de::DeValue;
+
+use super::super::diagnostic::Code;
+use super::super::keys;
+use super::super::problems::Problems;
+use super::super::reader::Table;
+use super::super::value::{parsed, wrong_type};
+use super::{identifier, table};
+
+/// The names D0 to D8 on these boards, as GPIO numbers.
+const D_PINS: [u8; 9] = [16, 5, 4, 0, 2, 14, 12, 13, 15];
+
+pub(in super::super) fn i2c<'t>(
+    problems: &mut Problems,
+    root: &Table<'t>,
+    board: Option<&str>,
+) -> Vec<I2cBus<'t>> {
+    let mut buses: Vec<I2cBus<'t>> = Vec::new();
+    let Some((i2c, _)) = table(problems, root, "i2c") else { return buses };
+    for (id, key_span, value) in i2c.entries() {
+        let span = value.span();
+        let DeValue::Table(inner) = value.get_ref() else {
+            let help = "name the bus: `[i2c.main]` with `sda` and `scl`".to_owned();
+            problems.error(Code::Shape, key_span, format!("`{id}` stands directly in [i2c]"), help);
+            continue;
+        };
+        identifier(problems, key_span.clone(), id);
+        let name = format!("[i2c.{id}]");
+        let bus = Table { table: inner, span: key_span.clone(), name: name.clone() };
+        bus.refuse_others(problems, &keys::I2C.names(), &[]);
+        let frequency_hz = frequency(problems, &bus).unwrap_or(Or::<100_000>::DEFAULT);
+        let (sda, scl) = (pin(problems, &bus, "sda", board), pin(problems, &bus, "scl", board));
+        for key in ["sda", "scl"] {
+            if bus.get(key).is_none() {
+                bus.missing(problems, key, if key == "sda" { "4" } else { "5" });
+            }
+        }
+        let (Some(sda), Some(scl)) = (sda, scl) else {
+            // Its sensors have nothing to do with that: they find the bus.
+            buses.push(I2cBus { id, sda: u8::MAX, scl: u8::MAX, frequency_hz: Or(frequency_hz) });
+            continue;
+        };
+        let taken =
+            |pin: u8| buses.iter().find(|other| other.sda == pin || other.scl == pin).map(|other| other.id);
+        if sda == scl {
+            problems.error(
+                Code::Duplicate,
+                span.clone(),
+                format!("{name} has GPIO{sda} as sda and as scl"),
+                "give each a pin of its own",
+            );
+        }
+        for (key, pin) in [("sda", sda), ("scl", scl)] {
+            if let (Some(other), Some(value)) = (taken(pin), bus.get(key)) {
+                problems.error(
+                    Code::Duplicate,
+                    value.span(),
+                    format!("GPIO{pin} belongs to [i2c.{other}] already"),
+                    "give each bus pins of its own",
+                );
+            }
+        }
+        buses.push(I2cBus { id, sda, scl, frequency_hz: Or(frequency_hz) });
+    }
+    if buses.len() > BUSES {
+        problems.error(
+            Code::Budget,
+            0..0,
+            format!("{} I2C buses", buses.len()),
+            format!("a device has at most {BUSES}"),
+        );
+    }
+    buses
+}
+
+fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>) -> Option<u8> {
+    let value = bus.get(key)?;
+    let gpio = match value.get_ref() {
+        DeValue::Integer(number) => parsed(number).and_then(|number| u8::try_from(number).ok()),
+        DeValue::String(text) => {
+            let number = text.strip_prefix(['D', 'd']).and_then(|number| number.parse::<usize>().ok());
+            let gpio = number.and_then(|number| D_PINS.get(number).copied());
+            match (gpio, board) {
+                (Some(gpio), Some(_)) => Some(gpio),
+                (Some(gpio), None) => {
+                    let help = format!(
+                        "on a D1 mini and a NodeMCU that is GPIO{gpio}: write `{gpio}`, or `board = \"d1-mini\"` in [device]"
+                    );
+                    problems.error(
+                        Code::Pin,
+                        value.span(),
+                        format!("`{key}` is \"{text}\", and the board is not known"),
+                        help,
+                    );
+                    return None;
+                }
+                (None, _) => None,
+            }
+        }
+        other => {
+            wrong_type(problems, key, value.span(), other, "a GPIO number");
+            return None;
+        }
+    };
+    let Some(gpio) = gpio.filter(|gpio| is_free_pin(*gpio)) else {
+        let found = gpio.map_or_else(
+            || "no pin of the ESP8266".to_owned(),
+            |gpio| match gpio {
+                1 | 3 => format!("GPIO{gpio}, which carries the serial line"),
+                6..=11 => format!("GPIO{gpio}, which carries the flash chip"),
+                16 => "GPIO16 (D0), which belongs to the real-time clock and can't be a line of a bus"
+                    .to_owned(),
+                _ => format!("GPIO{gpio}, which the ESP8266 does not have"),
+            },
+        );
+        problems.error(
+            Code::Pin,
+            value.span(),
+            format!("`{key}` is {found}"),
+            "use GPIO 4, 5, 12, 13 or 14 (D2, D1, D6, D7, D5)",
+        );
+        return None;
+    };
+    if matches!(gpio, 0 | 2 | 15) {
+        let why = match gpio {
+            15 => "GPIO15 (D8) must be low at power-on, and I2C pulls it high",
+            _ => "the pin must be high at power-on",
+        };
+        problems.warning(
+            Code::BootPin,
+            value.span(),
+            format!("`{key}` is GPIO{gpio}"),
+            format!("{why}; GPIO 4 and 5 (D2, D1) are safe"),
+        );
+    }
+    Some(gpio)
+}
+
+fn frequency(problems: &mut Problems, bus: &Table<'_>) -> Option<u32> {
+    let (text, span) = bus.text(problems, "frequency")?;
+    let hertz = text
+        .strip_suffix("kHz")
+        .map(|number| (number, 1_000))
+        .or_else(|| text.strip_suffix("MHz").map(|number| (number, 1_000_000)))
+        .and_then(|(number, unit)| number.trim().parse::<u32>().ok()?.checked_mul(unit));
+    let hertz = hertz.filter(|hertz| (I2C_FREQUENCY_MIN_HZ..=I2C_FREQUENCY_MAX_HZ).contains(hertz));
+    if hertz.is_none() {
+        problems.error(
+            Code::OutOfRange,
+            span,
+            format!("`frequency` is \"{text}\""),
+            "write \"10kHz\" to \"400kHz\"",
+        );
+    }
+    hertz
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use dunlin_config_format::config::Config;
 use dunlin_config_format::image::{HeaderError, Image, ImageError, MAGIC};
 
-use crate::compile::{SecretSource, Source, compile};
+use crate::compile::{SecretSource, Source, compile, told};
 use crate::device::Package;
 
 /// Why a file can't be pushed. Shown to people as it is.
@@ -94,8 +94,7 @@ struct Compiled {
 fn compiled(name: &str, text: &str) -> Result<Compiled, PackageError> {
     let source = Source { name: name.to_owned(), text: text.to_owned() };
     let compiled = compile(&source);
-    let told: Vec<String> =
-        compiled.diagnostics.iter().map(|problem| problem.human(&source, false)).collect();
+    let told = told(&source, &compiled.diagnostics, compiled.untold);
     match compiled.image {
         Some(image) => Ok(Compiled { image, secrets: compiled.secrets, warnings: told }),
         None => Err(PackageError(format!("`{name}` is refused\n\n{}", told.join("\n")))),

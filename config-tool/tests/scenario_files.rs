@@ -1,12 +1,12 @@
 //! Scenario files that make no sense: every problem in one run, each where it is.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use dunlin::compile::{Source, parse_scenario};
+use dunlin::compile::{Source, parse_scenario, told};
 
 /// Returns what is said of a text: `line:column message; help`.
 fn said(text: &str) -> Vec<String> {
     let source = Source { name: "s".to_owned(), text: text.to_owned() };
-    let problems = parse_scenario(&source, None, |_| Err("not found".to_owned())).err().unwrap_or_default();
+    let problems = parse_scenario(&source, None, |_| Err("not found".to_owned())).err().unwrap_or_default().0;
     for problem in &problems {
         assert!(problem.human(&source, false).contains('^'), "a caret");
     }
@@ -133,4 +133,31 @@ fn all_problems_are_told_at_once() {
     let places: Vec<String> =
         said(text).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(places, ["1:1", "3:15", "4:8", "8:6", "10:11"]);
+}
+
+#[test]
+fn a_flood_of_problems_is_a_hundred_and_a_number() {
+    let text: String =
+        (0..1000).map(|index| format!("[fault.f{index}]\nat = \"1s\"\nkind = \"x\"\n")).collect();
+    let source = Source { name: "flood".to_owned(), text };
+    let (problems, untold) = parse_scenario(&source, None, |_| Err(String::new())).err().unwrap();
+    assert_eq!((problems.len(), untold), (100, 900));
+    let last = told(&source, &problems, untold).pop().unwrap();
+    assert_eq!(last, "flood: and 900 more problems");
+}
+
+#[test]
+fn a_configuration_that_is_taken_for_a_scenario_shows_no_secret() {
+    for text in
+        ["[mqtt]\npassword = \"hunter2\"x\n", "[mqtt]\npassword = \"hunter2\n", "x = \"u:hunter2@host\"\n"]
+    {
+        let source = Source { name: "node.toml".to_owned(), text: text.to_owned() };
+        let (problems, untold) = parse_scenario(&source, None, |_| Err(String::new())).err().unwrap();
+        let all = told(&source, &problems, untold).concat();
+        assert!(!problems.is_empty() && !all.contains("hunter2"), "{all}");
+    }
+    let text = "[".repeat(100_000);
+    let (problems, _) =
+        parse_scenario(&Source { name: "x".to_owned(), text }, None, |_| Err(String::new())).err().unwrap();
+    assert_eq!(problems.len(), 1);
 }

@@ -38,6 +38,7 @@ const PLACES: &[&str] = &[
     "[device]\npassword = \"§\"\n",
     "[wifi]\npassphrase = \"§\"\n[wifi]\n",
     "[mqtt]\npassword = \"§\u{0}\"\n",
+    "[mqtt]\npassword = '§'\npassword = '§'\n",
 ];
 
 proptest! {

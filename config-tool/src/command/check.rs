@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, DEFAULT_FILE, Exit};
-use crate::compile::{Compiled, FILE_SIZE, Severity, Source, compile};
+use crate::compile::{Compiled, FILE_SIZE, Severity, Source, compile, more};
 
 /// How problems are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -131,8 +131,8 @@ fn tell(source: &Source, compiled: &Compiled, format: Format) {
     }
     if format == Format::Json {
         println!("{}", summary(source, compiled));
-    } else if compiled.untold > 0 {
-        println!("{}: and {} more problems", source.name, compiled.untold);
+    } else if let Some(more) = more(source, compiled.untold) {
+        println!("{more}");
     }
     if format != Format::Human {
         return;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CommandError, DEFAULT_FILE, Exit, check};
-use crate::compile::compile;
+use crate::compile::{compile, told};
 
 /// Write the image of a file; it holds no secret
 #[derive(Args)]
@@ -22,8 +22,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let output = output(arguments)?;
     let source = check::read(&arguments.file)?;
     let compiled = compile(&source);
-    for problem in &compiled.diagnostics {
-        eprintln!("{}", problem.human(&source, false));
+    for problem in told(&source, &compiled.diagnostics, compiled.untold) {
+        eprintln!("{problem}");
     }
     let Some(image) = compiled.image else { return Ok(Exit::Refused) };
     let shown = output.display();

@@ -5,7 +5,7 @@ use std::path::Path;
 use dunlin_config_format::image::{Header, Image, MAGIC};
 
 use super::{CommandError, Exit, LineArguments, check, short};
-use crate::compile::compile;
+use crate::compile::{compile, told};
 use crate::device::PullTask;
 
 /// An image, and where it is from, for people.
@@ -27,8 +27,10 @@ pub(crate) fn image_of(path: Option<&Path>, line: &LineArguments) -> Result<Give
     }
     let source = check::read(path)?;
     let compiled = compile(&source);
-    for problem in compiled.diagnostics.iter().filter(|_| compiled.is_refused()) {
-        eprintln!("{}", problem.human(&source, false));
+    if compiled.is_refused() {
+        told(&source, &compiled.diagnostics, compiled.untold)
+            .iter()
+            .for_each(|problem| eprintln!("{problem}"));
     }
     let device = compiled.device.unwrap_or_default();
     let image =

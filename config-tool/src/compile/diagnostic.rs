@@ -215,6 +215,16 @@ impl Diagnostic {
     }
 }
 
+/// Returns each problem with its line and a caret, and then how many more there are.
+pub fn told(source: &Source, problems: &[Diagnostic], untold: usize) -> Vec<String> {
+    problems.iter().map(|problem| problem.human(source, false)).chain(more(source, untold)).collect()
+}
+
+/// Says how many problems there are beyond those that are told; nothing where there are none.
+pub fn more(source: &Source, untold: usize) -> Option<String> {
+    (untold > 0).then(|| format!("{}: and {untold} more problems", printable(&source.name)))
+}
+
 /// Returns a text whose control characters are written out, and those that turn the direction of writing: a file must
 /// not steer the terminal.
 pub(super) fn printable(text: &str) -> String {

@@ -33,7 +33,8 @@ fn is_secret_name(name: &str) -> bool {
         || nearest(&name, &["password"]).is_some()
 }
 
-fn is_session(name: &str) -> bool {
+/// Returns whether a table is called like that of the session.
+pub(super) fn is_session(name: &str) -> bool {
     nearest(name, &["mqtt"]).is_some()
 }
 
@@ -42,7 +43,8 @@ pub(super) fn has_credentials(text: &str) -> bool {
     text.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'))
 }
 
-fn is_harmless(key: &str) -> bool {
+/// Returns whether a key of that table holds nothing secret.
+pub(super) fn is_harmless(key: &str) -> bool {
     key != "password" && keys::MQTT.names().contains(&key)
 }
 

@@ -19,14 +19,15 @@ mod scenario;
 mod schema;
 mod settings;
 mod show;
+mod syntax;
 mod topics;
 mod value;
 
 use dunlin_config_format::limits::{REPORTS, SENSORS};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 pub use budget::budget;
-pub use diagnostic::{Code, Diagnostic, Severity, Source};
+pub use diagnostic::{Code, Diagnostic, Severity, Source, more, told};
 pub use difference::{Difference, Line, difference};
 use model::Model;
 use nearest::nearest;
@@ -35,6 +36,7 @@ use reader::Table;
 pub use scenario::parse_scenario;
 pub use schema::schema;
 pub use show::{Shown, show};
+pub(crate) use syntax::FILE_SIZE;
 pub(crate) use value::shown_ms;
 
 /// Where a secret comes from.
@@ -94,31 +96,16 @@ const LATER: &[&str] = &[
     "deep-sleep",
 ];
 
-/// Nested brackets that a file may have; more is no configuration.
-const DEPTH: usize = 64;
-/// Syntax errors that are told; a file with more is another kind of file.
-const SYNTAX_ERRORS: usize = 100;
-/// Most bytes of a file: many times what fits on a device, with comments.
-pub(crate) const FILE_SIZE: usize = 256 << 10;
-
 /// Compiles a file.
 pub fn compile(source: &Source) -> Compiled {
     let mut problems = Problems::default();
     let mut compiled =
         Compiled { diagnostics: Vec::new(), untold: 0, image: None, device: None, secrets: Vec::new() };
-    if refuse_at_once(&mut problems, &source.text) {
-        // It is no line of a configuration, and may be anything.
-        (compiled.diagnostics, compiled.untold) =
-            problems.finish(&source.text, std::slice::from_ref(&(0..source.text.len())));
+    let (root, hidden) = syntax::parse(&mut problems, &source.text);
+    let Some(root) = root else {
+        (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
         return compiled;
-    }
-    let (root, errors) = DeTable::parse_recoverable(&source.text);
-    let hidden = hidden::hidden(&source.text, root.get_ref(), !errors.is_empty());
-    for error in errors.into_iter().take(SYNTAX_ERRORS) {
-        let span = error.span().unwrap_or(0..0);
-        let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
-        problems.error(Code::Syntax, span, message, "correct the line, then check again");
-    }
+    };
     let root = Table { table: root.get_ref(), span: 0..0, name: "the file".to_owned() };
     refuse_unknown_tables(&mut problems, &root);
     let model = read(&mut problems, &root, &mut compiled);
@@ -139,45 +126,6 @@ pub fn compile(source: &Source) -> Compiled {
     }
     (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
     compiled
-}
-
-/// Refuses what is no configuration at all, before anything reads it; returns whether it did.
-fn refuse_at_once(problems: &mut Problems, text: &str) -> bool {
-    let mut refuse = |at: usize, message: String, help: &str| {
-        problems.error(Code::Syntax, at..at, message, help);
-        true
-    };
-    if text.len() > FILE_SIZE {
-        return refuse(
-            0,
-            format!("the file has more than {FILE_SIZE} bytes"),
-            "a configuration has a few thousand: is it the right file?",
-        );
-    }
-    let mut depth = 0usize;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            0 => {
-                return refuse(
-                    at,
-                    "the file is not text".to_owned(),
-                    "is it the right file? Images are pushed as they are",
-                );
-            }
-            b'\n' if depth <= 2 => depth = 0,
-            _ => {}
-        }
-        if depth > DEPTH {
-            return refuse(
-                at,
-                format!("brackets are nested more than {DEPTH} deep"),
-                "is it the right file?",
-            );
-        }
-    }
-    false
 }
 
 fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {

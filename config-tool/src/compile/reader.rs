@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Code;
 use super::nearest::nearest;
 use super::problems::Problems;
-use super::value::{Value, duration_ms, integer, wrong_type};
+use super::value::{Value, boolean, duration_ms, integer, list, wrong_type};
 
 /// A table that is being read.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub(super) struct Table<'d> {
 impl<'d> Table<'d> {
     /// Returns the value of a key.
     pub(super) fn get(&self, key: &str) -> Option<Value<'d>> {
-        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+        self.table.get(key)
     }
 
     /// Returns keys and values in the order of the text.
@@ -69,14 +69,7 @@ impl<'d> Table<'d> {
 
     /// Returns yes or no.
     pub(super) fn boolean(&self, problems: &mut Problems, key: &str) -> Option<bool> {
-        let value = self.get(key)?;
-        match value.get_ref() {
-            DeValue::Boolean(value) => Some(*value),
-            other => {
-                wrong_type(problems, key, value.span(), other, "`true` or `false`");
-                None
-            }
-        }
+        boolean(problems, key, self.get(key)?)
     }
 
     /// Returns an integer in a range.
@@ -92,14 +85,7 @@ impl<'d> Table<'d> {
 
     /// Returns a list.
     pub(super) fn list(&self, problems: &mut Problems, key: &str) -> Option<Vec<Value<'d>>> {
-        let value = self.get(key)?;
-        match value.get_ref() {
-            DeValue::Array(values) => Some(values.iter().collect()),
-            other => {
-                wrong_type(problems, key, value.span(), other, "a list in square brackets");
-                None
-            }
-        }
+        list(problems, key, self.get(key)?)
     }
 
     /// Returns milliseconds in a range.

@@ -39,6 +39,55 @@ pub(super) fn parsed(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
+/// Returns how a number is written that stands in quotation marks, or is one already.
+pub(super) fn shown_number(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => {
+            let text = text.trim();
+            let is_number = text.parse::<f64>().is_ok_and(f64::is_finite) && !text.starts_with(['+', '.']);
+            (is_number && !text.ends_with('.')).then(|| text.to_owned())
+        }
+        DeValue::Integer(number) => parsed(number).map(|number| number.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// Names what is wanted, and how it is written where it stands in quotation marks.
+fn or_unquoted(wanted: &str, value: &DeValue<'_>, is_right: impl Fn(&str) -> bool) -> String {
+    match value {
+        DeValue::String(text) if is_right(text.trim()) => {
+            format!("it without quotation marks: {}", text.trim())
+        }
+        _ => wanted.to_owned(),
+    }
+}
+
+pub(super) fn boolean(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<bool> {
+    match value.get_ref() {
+        DeValue::Boolean(value) => Some(*value),
+        other => {
+            let wanted = or_unquoted("`true` or `false`", other, |text| matches!(text, "true" | "false"));
+            wrong_type(problems, key, value.span(), other, &wanted);
+            None
+        }
+    }
+}
+
+pub(super) fn list<'d>(problems: &mut Problems, key: &str, value: Value<'d>) -> Option<Vec<Value<'d>>> {
+    match value.get_ref() {
+        DeValue::Array(values) => Some(values.iter().collect()),
+        other => {
+            let wanted = match other {
+                DeValue::String(text) => format!("a list: [{}]", toml::Value::from(text.as_ref())),
+                _ => "a list in square brackets".to_owned(),
+            };
+            wrong_type(problems, key, value.span(), other, &wanted);
+            None
+        }
+    }
+}
+
 pub(super) fn integer(
     problems: &mut Problems,
     key: &str,
@@ -46,7 +95,8 @@ pub(super) fn integer(
     range: std::ops::RangeInclusive<i64>,
 ) -> Option<i64> {
     let DeValue::Integer(number) = value.get_ref() else {
-        wrong_type(problems, key, value.span(), value.get_ref(), "an integer");
+        let wanted = or_unquoted("an integer", value.get_ref(), is_integer);
+        wrong_type(problems, key, value.span(), value.get_ref(), &wanted);
         return None;
     };
     match parsed(number).filter(|number| range.contains(number)) {
@@ -61,6 +111,15 @@ pub(super) fn integer(
             None
         }
     }
+}
+
+fn is_integer(text: &str) -> bool {
+    let (digits, radix) = match text.split_at_checked(2) {
+        Some(("0x", digits)) => (digits, 16),
+        Some(("0b", digits)) => (digits, 2),
+        _ => (text, 10),
+    };
+    i64::from_str_radix(digits, radix).is_ok() && !digits.starts_with(['+', '0']) || text == "0"
 }
 
 /// Returns an integer, and how it is written.
@@ -85,7 +144,11 @@ pub(super) fn number(problems: &mut Problems, key: &str, value: Value<'_>) -> Op
         DeValue::Integer(number) => parsed(number).map(|number| number as f32),
         DeValue::Float(number) => number.as_str().parse::<f32>().ok(),
         other => {
-            wrong_type(problems, key, value.span(), other, "a number");
+            let wanted = match shown_number(other) {
+                Some(number) => format!("it without quotation marks: {number}"),
+                None => "a number".to_owned(),
+            };
+            wrong_type(problems, key, value.span(), other, &wanted);
             return None;
         }
     };
@@ -131,6 +194,16 @@ pub(super) fn duration_in_ms(
                 .or_else(|| fits("ms"))
                 .unwrap_or_else(|| "write a duration such as \"2s\"".to_owned());
             problems.error(Code::Duration, value.span(), message, help);
+            return None;
+        }
+        DeValue::Float(number) => {
+            let ms = number.as_str().parse::<f64>().ok().map(|seconds| seconds * 1000.0);
+            let ms = ms.filter(|ms| ms.fract() == 0.0 && (1.0..=1e9).contains(ms)).map(|ms| ms as u64);
+            let wanted = match ms.filter(|ms| range.contains(ms)) {
+                Some(ms) => shown_ms(ms),
+                None => "a duration such as \"2s\"".to_owned(),
+            };
+            wrong_type(problems, key, value.span(), value.get_ref(), &wanted);
             return None;
         }
         other => {

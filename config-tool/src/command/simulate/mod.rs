@@ -27,7 +27,7 @@ use embassy_time::Duration;
 use serde_json::json;
 
 use super::{CommandError, DEFAULT_FILE, Exit, check};
-use crate::compile::parse_scenario;
+use crate::compile::{parse_scenario, told};
 use crate::device::Package;
 use crate::interrupt::Interrupt;
 use crate::simulate::real::{BrokerEnd, MQTT_PORT};
@@ -244,9 +244,9 @@ fn load_scenario(arguments: &Arguments) -> Result<Scenario, CommandError> {
     let source = check::read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let file = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-    parse_scenario(&source, arguments.seed, file).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(|problem| problem.human(&source, false)).collect();
-        CommandError::new(Exit::Refused, format!("the scenario is refused\n\n{}", told.join("\n")))
+    parse_scenario(&source, arguments.seed, file).map_err(|(problems, untold)| {
+        let told = told(&source, &problems, untold).join("\n");
+        CommandError::new(Exit::Refused, format!("the scenario is refused\n\n{told}"))
     })
 }
 

@@ -7,11 +7,12 @@ mod light;
 use dunlin_twin::world::environment::Environment;
 use dunlin_twin::world::scenario::{InvalidScenario, Scenario};
 use embassy_time::Duration;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::diagnostic::{Code, Diagnostic, Severity, Source};
 use super::problems::Problems;
 use super::reader::Table;
+use super::syntax;
 use super::value::{duration_in_ms, wrong_type};
 
 /// Ten years: longer than any run.
@@ -20,23 +21,15 @@ const TIMES: std::ops::RangeInclusive<u64> = 0..=3_650 * 86_400_000;
 /// Reads a scenario; `seed` goes before its own; `file` reads a file that the scenario names, relative to it.
 ///
 /// # Errors
-/// Every problem of the text, in the order of their places.
+/// The problems of the text, in the order of their places, and how many more there are than those that are told.
 pub fn parse_scenario(
     source: &Source,
     seed: Option<u64>,
     file: impl Fn(&str) -> Result<String, String>,
-) -> Result<Scenario, Vec<Diagnostic>> {
+) -> Result<Scenario, (Vec<Diagnostic>, usize)> {
     let mut problems = Problems::default();
-    let (root, errors) = DeTable::parse_recoverable(&source.text);
-    for error in errors.into_iter().take(super::SYNTAX_ERRORS) {
-        let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
-        problems.error(
-            Code::Syntax,
-            error.span().unwrap_or(0..0),
-            message,
-            "correct the line, then try again",
-        );
-    }
+    let (root, hidden) = syntax::parse(&mut problems, &source.text);
+    let Some(root) = root else { return Err(problems.finish(&source.text, &hidden)) };
     let root = Table { table: root.get_ref(), span: 0..0, name: "the scenario".to_owned() };
     root.refuse_others(&mut problems, &["seed", "light", "fault"], &[]);
     let in_file = root.integer(&mut problems, "seed", 0..=i64::MAX).and_then(|seed| u64::try_from(seed).ok());
@@ -67,9 +60,8 @@ pub fn parse_scenario(
             problems.unless_told(Code::OutOfRange, span.unwrap_or(0..0), &told(&each));
         }
     }
-    problems.0.sort_by_key(|problem| problem.span.start);
     let is_refused = problems.0.iter().any(|problem| problem.severity == Severity::Error);
-    if is_refused { Err(problems.0) } else { Ok(scenario) }
+    if is_refused { Err(problems.finish(&source.text, &hidden)) } else { Ok(scenario) }
 }
 
 /// Takes what is wrong and what to do apart.

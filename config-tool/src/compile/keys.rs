@@ -60,6 +60,9 @@ pub(crate) struct Key {
     pub(crate) default: Option<&'static str>,
 }
 
+/// A name that is known and does not work yet, and what to do instead.
+pub(crate) type Later = (&'static str, &'static str);
+
 /// A table of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TableKeys {
@@ -71,6 +74,8 @@ pub(crate) struct TableKeys {
     pub(crate) is_named: bool,
     /// Its keys.
     pub(crate) keys: &'static [Key],
+    /// Keys that it will have.
+    pub(crate) later: &'static [Later],
 }
 
 impl TableKeys {
@@ -101,6 +106,8 @@ const PAYLOAD: Key = key(
     "how a message looks: {\"illuminance\":284.1,…}, 284.1, or [\"lux-1\", 624, 284.1]",
 );
 
+const DEEP_SLEEP: Later = ("deep-sleep", "the node stays awake between two samples");
+
 pub(crate) const DEVICE: TableKeys = TableKeys {
     name: "device",
     summary: "the node itself",
@@ -114,6 +121,10 @@ pub(crate) const DEVICE: TableKeys = TableKeys {
         ),
         key("label", Kind::Text(LABEL_LEN), Some("(none)"), "a name for people"),
         key("board", Kind::OneOf(BOARDS), Some("(none)"), "the board, so that pins may be written as \"D2\""),
+    ],
+    later: &[
+        ("time-zone", "a node counts from its start; let whoever receives its messages add the time"),
+        DEEP_SLEEP,
     ],
 };
 
@@ -156,6 +167,7 @@ pub(crate) const MQTT: TableKeys = TableKeys {
             "how often the node tells its counters; `false` for never",
         ),
     ],
+    later: &[("tls", "keep broker and node in a network that you trust")],
 };
 
 pub(crate) const USB: TableKeys = TableKeys {
@@ -172,6 +184,7 @@ pub(crate) const USB: TableKeys = TableKeys {
         key("gateway", Kind::Ipv4, Some("(none)"), "where packets to other networks go"),
         key("dns", Kind::Ipv4, Some("(none)"), "who resolves names"),
     ],
+    later: &[("policy", "what holds the port carries the node's whole network")],
 };
 
 pub(crate) const I2C: TableKeys = TableKeys {
@@ -183,6 +196,7 @@ pub(crate) const I2C: TableKeys = TableKeys {
         key("scl", Kind::Pin, None, "the clock line's pin"),
         key("frequency", Kind::Frequency, Some("\"100kHz\""), "clock frequency, 10 kHz to 400 kHz"),
     ],
+    later: &[],
 };
 
 pub(crate) const SENSOR: TableKeys = TableKeys {
@@ -234,6 +248,7 @@ pub(crate) const SENSOR: TableKeys = TableKeys {
             "`false`: only reports that name it tell its values",
         ),
     ],
+    later: &[("label-de", "write one `label`"), DEEP_SLEEP],
 };
 
 pub(crate) const REPORT: TableKeys = TableKeys {
@@ -265,6 +280,7 @@ pub(crate) const REPORT: TableKeys = TableKeys {
              `every` sends the newest value that passed",
         ),
     ],
+    later: &[],
 };
 
 pub(crate) const DEFAULTS: TableKeys = TableKeys {
@@ -279,6 +295,7 @@ pub(crate) const DEFAULTS: TableKeys = TableKeys {
         key("filters", Kind::Filters, Some("[]"), "of sensors"),
         key("every", PERIOD, Some("(none)"), "of reports of several readings"),
     ],
+    later: &[],
 };
 
 pub(crate) const VARS: TableKeys = TableKeys {
@@ -286,7 +303,28 @@ pub(crate) const VARS: TableKeys = TableKeys {
     summary: "texts of your own, for {vars.NAME} in topics",
     is_named: false,
     keys: &[],
+    later: &[],
 };
 
 /// Every table, in the order in which a file has them.
 pub(crate) const TABLES: &[TableKeys] = &[DEVICE, MQTT, USB, I2C, SENSOR, REPORT, DEFAULTS, VARS];
+
+const BY_CABLE: &str =
+    "the network goes over the USB cable: keep `dunlin bridge` running on the computer there";
+
+/// Tables that a file will have.
+pub(crate) const TABLES_LATER: &[Later] = &[
+    ("include", "copy the tables into this file"),
+    ("fleet", "keep a file for each node"),
+    ("time", "a node counts from its start; let whoever receives its messages add the time"),
+    ("home-assistant", "add the node there by hand, as MQTT sensors with these topics"),
+    ("remote", "push over the USB cable"),
+    ("one-wire", "sensors are on I2C buses: `[i2c.main]`"),
+    ("wifi", BY_CABLE),
+    ("ethernet", BY_CABLE),
+    ("generic", "`dunlin explain` lists the drivers that there are"),
+    DEEP_SLEEP,
+];
+
+/// Drivers that there will be.
+pub(crate) const DRIVERS_LATER: &[&str] = &["generic", "generic-i2c"];

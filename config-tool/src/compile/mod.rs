@@ -30,9 +30,8 @@ pub use budget::budget;
 pub use diagnostic::{Code, Diagnostic, Severity, Source, more, told};
 pub use difference::{Difference, Line, difference};
 use model::Model;
-use nearest::nearest;
 use problems::Problems;
-use reader::Table;
+use reader::{THE_FILE, Table};
 pub use scenario::parse_scenario;
 pub use schema::schema;
 pub use show::{Shown, show};
@@ -82,20 +81,6 @@ impl Compiled {
     }
 }
 
-/// Tables that are known and do not work yet.
-const LATER: &[&str] = &[
-    "include",
-    "fleet",
-    "time",
-    "home-assistant",
-    "remote",
-    "one-wire",
-    "wifi",
-    "ethernet",
-    "generic",
-    "deep-sleep",
-];
-
 /// Compiles a file.
 pub fn compile(source: &Source) -> Compiled {
     let mut problems = Problems::default();
@@ -106,13 +91,13 @@ pub fn compile(source: &Source) -> Compiled {
         (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
         return compiled;
     };
-    let root = Table { table: root.get_ref(), span: 0..0, name: "the file".to_owned() };
+    let root = Table { table: root.get_ref(), span: 0..0, name: THE_FILE.to_owned() };
     refuse_unknown_tables(&mut problems, &root);
     let model = read(&mut problems, &root, &mut compiled);
     if let Some(model) = &model {
         check_whole(&mut problems, &root, model);
     }
-    let has_errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
+    let has_errors = problems.noted.iter().any(|problem| problem.severity == Severity::Error);
     if let Some(model) = model.filter(|_| !has_errors) {
         match model.image() {
             Ok(image) => compiled.image = Some(image),
@@ -128,31 +113,33 @@ pub fn compile(source: &Source) -> Compiled {
     compiled
 }
 
+/// Notes every table that a file can't have, and every one that is a list.
 fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
-    let tables: Vec<&str> = keys::TABLES.iter().map(|table| table.name).collect();
-    for (key, span, value) in root.entries() {
-        if LATER.contains(&key) {
-            let help = "it arrives with a later version; remove it for now";
-            problems.error(Code::Later, span, format!("`{key}` does not work yet"), help);
-        } else if let Some(singular) = key.strip_suffix('s').filter(|singular| tables.contains(singular)) {
-            let help = format!("tables are singular: write `[{singular}.ID]`");
-            problems.error(Code::Shape, span, format!("unknown table `{key}`"), help);
-        } else if !tables.contains(&key) {
-            let help = nearest(key, &tables).map_or_else(
-                || format!("a file has: {}", tables.join(", ")),
-                |near| format!("did you mean `{near}`?"),
+    let mut known: Vec<&str> = keys::TABLES.iter().map(|table| table.name).collect();
+    let entries = root.entries();
+    for (key, span, value) in &entries {
+        let means = |name: &str| *key == name || key.strip_suffix('s') == Some(name);
+        let Some(table) = keys::TABLES.iter().find(|table| means(table.name)) else { continue };
+        let name = table.name;
+        if *key != name {
+            known.push(key);
+            let help =
+                if table.is_named { format!("write `[{name}.ID]`") } else { format!("write `[{name}]`") };
+            problems.error(
+                Code::Shape,
+                span.clone(),
+                format!("tables are singular, and this is `{key}`"),
+                help,
             );
-            problems.error(Code::UnknownKey, span, format!("unknown table `{key}`"), help);
         } else if let DeValue::Array(_) = value.get_ref() {
-            let help = match key {
-                "i2c" | "sensor" | "report" => {
-                    format!("write `[{key}.ID]`, each with an identifier of its own")
-                }
-                _ => format!("there is one: write `[{key}]`"),
+            let help = match table.is_named {
+                true => format!("write `[{name}.ID]`, each with an identifier of its own"),
+                false => format!("there is one: write `[{name}]`"),
             };
-            problems.error(Code::Shape, span, format!("`{key}` is a list"), help);
+            problems.error(Code::Shape, span.clone(), format!("`{name}` is a list"), help);
         }
     }
+    root.refuse_others(problems, &known, keys::TABLES_LATER);
 }
 
 /// Reads every table; none where something that the rest needs is missing.
@@ -186,7 +173,7 @@ fn check_whole(problems: &mut Problems, root: &Table<'_>, model: &Model<'_>) {
         problems.error(Code::Budget, whole("report"), message, format!("a device holds {REPORTS}"));
     }
     topics::check(problems, model);
-    if sensors == 0 && problems.0.iter().all(|problem| problem.severity == Severity::Warning) {
+    if sensors == 0 && problems.noted.iter().all(|problem| problem.severity == Severity::Warning) {
         let help = "add `[sensor.ID]` with `driver` and `period`";
         problems.warning(Code::NoSensor, 0..0, "the file has no sensors: the node measures nothing", help);
     }

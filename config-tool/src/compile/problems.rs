@@ -3,10 +3,15 @@
 use std::ops::Range;
 
 use super::diagnostic::{Code, Diagnostic, Severity, printable};
+use super::keys::Later;
 
 /// The problems found so far.
 #[derive(Default)]
-pub(super) struct Problems(pub(super) Vec<Diagnostic>);
+pub(super) struct Problems {
+    pub(super) noted: Vec<Diagnostic>,
+    /// How many there are that stand behind [`TOLD`] others, and need no words.
+    pub(super) further: usize,
+}
 
 impl Problems {
     pub(super) fn error(
@@ -21,9 +26,15 @@ impl Problems {
 
     /// Notes an error with message and help, unless one is noted for this very place.
     pub(super) fn unless_told(&mut self, code: Code, span: Range<usize>, told: &(String, String)) {
-        if !self.0.iter().any(|problem| problem.span == span) {
+        if !self.noted.iter().any(|problem| problem.span == span) {
             self.error(code, span, told.0.clone(), told.1.clone());
         }
+    }
+
+    /// Notes what is known and does not work yet.
+    pub(super) fn later(&mut self, span: Range<usize>, &(name, instead): &Later) {
+        let help = format!("remove it until a later version; for now, {instead}");
+        self.error(Code::Later, span, format!("`{name}` does not work yet"), help);
     }
 
     pub(super) fn warning(
@@ -38,17 +49,17 @@ impl Problems {
 
     fn push(&mut self, severity: Severity, code: Code, span: Range<usize>, message: &str, help: &str) {
         let (message, help) = (printable(&short(message)), printable(&short(help)));
-        self.0.push(Diagnostic { code, severity, span, message, help, hidden: Vec::new() });
+        self.noted.push(Diagnostic { code, severity, span, message, help, hidden: Vec::new() });
     }
 
     /// Returns the problems in the order of their places, and how many there are beyond [`TOLD`]; errors are told first.
     pub(super) fn finish(self, text: &str, hidden: &[Range<usize>]) -> (Vec<Diagnostic>, usize) {
-        let mut told = self.0;
+        let mut told = self.noted;
         let place = |problem: &Diagnostic| (problem.span.start, problem.span.end);
         told.sort_by_key(place);
         told.dedup();
         told.sort_by_key(|problem| problem.severity == Severity::Warning);
-        let untold = told.len().saturating_sub(TOLD);
+        let untold = told.len().saturating_sub(TOLD) + self.further;
         told.truncate(TOLD);
         told.sort_by_key(place);
         for problem in &mut told {
@@ -63,7 +74,7 @@ impl Problems {
 }
 
 /// Most problems of a file that are told; one with more is another kind of file.
-const TOLD: usize = 100;
+pub(super) const TOLD: usize = 100;
 
 /// Returns a text without its middle where it is too long to be read: a value may be as long as the file.
 fn short(text: &str) -> std::borrow::Cow<'_, str> {

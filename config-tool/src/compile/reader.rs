@@ -5,9 +5,13 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Code;
+use super::keys::Later;
 use super::nearest::nearest;
-use super::problems::Problems;
+use super::problems::{Problems, TOLD};
 use super::value::{Value, boolean, duration_ms, integer, list, wrong_type};
+
+/// What the table of all tables is called.
+pub(super) const THE_FILE: &str = "the file";
 
 /// A table that is being read.
 #[derive(Clone)]
@@ -34,24 +38,33 @@ impl<'d> Table<'d> {
     }
 
     /// Notes every key that is not one of `known`; those in `later` are known and do not work yet.
-    pub(super) fn refuse_others(&self, problems: &mut Problems, known: &[&str], later: &[&str]) {
-        for (key, span, _) in self.entries() {
+    pub(super) fn refuse_others(&self, problems: &mut Problems, known: &[&str], later: &[Later]) {
+        let mut refused = 0;
+        for (key, span, value) in self.entries() {
             if known.contains(&key) {
                 continue;
             }
-            if later.contains(&key) {
-                let help = "it arrives with a later version; remove it for now";
-                problems.error(Code::Later, span, format!("`{key}` does not work yet"), help);
+            refused += 1;
+            if refused > TOLD {
+                problems.further += 1;
                 continue;
             }
+            if let Some(later) = later.iter().find(|(name, _)| *name == key) {
+                problems.later(span, later);
+                continue;
+            }
+            let is_file = self.name == THE_FILE;
             let help = match nearest(key, known) {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if is_file => format!("a file has the tables {}", known.join(", ")),
                 None => format!("{} has: {}", self.name, known.join(", ")),
             };
             // Where the text is misread, a piece of a secret may look like a key.
-            let is_misread = problems.0.first().is_some_and(|problem| problem.code == Code::Syntax);
+            let is_misread = problems.noted.first().is_some_and(|problem| problem.code == Code::Syntax);
             let shown = if is_misread && self.name == "[mqtt]" { String::new() } else { format!(" `{key}`") };
-            problems.error(Code::UnknownKey, span, format!("unknown key{shown} in {}", self.name), help);
+            let is_table = is_file && matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
+            let what = if is_table { "table" } else { "key" };
+            problems.error(Code::UnknownKey, span, format!("unknown {what}{shown} in {}", self.name), help);
         }
     }
 

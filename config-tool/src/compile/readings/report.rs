@@ -32,7 +32,7 @@ pub(super) fn report<'t>(
         table.missing(problems, "of", "[\"lux-1\"]");
     }
     let values = table.list(problems, "of")?;
-    let told = problems.0.len();
+    let told = problems.noted.len();
     let mut members: Vec<Member> = Vec::new();
     let mut is_whole = true;
     for value in values {
@@ -60,7 +60,7 @@ pub(super) fn report<'t>(
             }
         }
     }
-    if problems.0.len() > told || !is_whole {
+    if problems.noted.len() > told || !is_whole {
         return None;
     }
     let span = table.get("of").map_or(table.span.clone(), |value| value.span());

@@ -29,7 +29,11 @@ pub(super) fn sensor<'t>(
 ) -> Option<Read<'t>> {
     let driver = driver(problems, table);
     let Some(driver) = driver else {
-        table.refuse_others(problems, &[keys::SENSOR.names(), vec!["gain", "integration"]].concat(), &[]);
+        table.refuse_others(
+            problems,
+            &[keys::SENSOR.names(), vec!["gain", "integration"]].concat(),
+            keys::SENSOR.later,
+        );
         // The driver is wrong; the rest may be as well.
         period(problems, table, defaults);
         shape(problems, table, defaults);
@@ -37,7 +41,7 @@ pub(super) fn sensor<'t>(
     };
     let info = driver.info();
     let options: Vec<&str> = info.options.iter().map(|option| option.name).collect();
-    table.refuse_others(problems, &[keys::SENSOR.names(), options].concat(), &["label-de"]);
+    table.refuse_others(problems, &[keys::SENSOR.names(), options].concat(), keys::SENSOR.later);
     let label = short_text(problems, table, "label", LABEL_LEN);
     let bus = bus(problems, table, info, buses);
     let address = address(problems, table, info);
@@ -99,8 +103,11 @@ fn driver(problems: &mut Problems, table: &Table<'_>) -> Option<Driver> {
     }
     let (name, span) = table.text(problems, "driver")?;
     let found = Driver::ALL.iter().copied().find(|driver| driver.info().name == name);
-    if found.is_none() {
-        let names: Vec<&str> = Driver::ALL.iter().map(|driver| driver.info().name).collect();
+    let names: Vec<&str> = Driver::ALL.iter().map(|driver| driver.info().name).collect();
+    if let Some(later) = keys::DRIVERS_LATER.iter().find(|later| **later == name) {
+        let help = format!("until a later version there are: {}", names.join(", "));
+        problems.error(Code::Later, span, format!("the driver `{later}` does not work yet"), help);
+    } else if found.is_none() {
         let help = nearest(&name.to_lowercase(), &names).map_or_else(
             || format!("this version has: {}", names.join(", ")),
             |near| format!("did you mean `{near}`?"),
@@ -306,7 +313,7 @@ fn reading_filters(
                 continue;
             };
             let inner = Table { table: inner, span: key_span, name: "a reading".to_owned() };
-            inner.refuse_others(problems, &["filters"], &["label"]);
+            inner.refuse_others(problems, &["filters"], &[("label", "give the sensor one")]);
             if let (Some(number), Some(own)) = (number, chain(problems, &inner)) {
                 filters.insert(number, own);
             }

@@ -60,7 +60,7 @@ pub fn parse_scenario(
             problems.unless_told(Code::OutOfRange, span.unwrap_or(0..0), &told(&each));
         }
     }
-    let is_refused = problems.0.iter().any(|problem| problem.severity == Severity::Error);
+    let is_refused = problems.noted.iter().any(|problem| problem.severity == Severity::Error);
     if is_refused { Err(problems.finish(&source.text, &hidden)) } else { Ok(scenario) }
 }
 

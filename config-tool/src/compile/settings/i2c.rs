@@ -1,5 +1,7 @@
 //! The tables `i2c.ID`: buses and their pins.
 
+use std::ops::Range;
+
 use dunlin_config_format::config::{I2cBus, Or, is_free_pin};
 use dunlin_config_format::limits::{BUSES, I2C_FREQUENCY_MAX_HZ, I2C_FREQUENCY_MIN_HZ};
 use toml::de::DeValue;
@@ -11,8 +13,21 @@ use super::super::reader::Table;
 use super::super::value::{parsed, wrong_type};
 use super::{identifier, table};
 
-/// The names D0 to D8 on these boards, as GPIO numbers.
+/// The names D0 to D8 on the boards whose pins have names, as GPIO numbers.
 const D_PINS: [u8; 9] = [16, 5, 4, 0, 2, 14, 12, 13, 15];
+
+/// What to do about a pin that can't be a line of a bus.
+const USE: &str = "use GPIO4 (D2), GPIO5 (D1), GPIO12 (D6), GPIO13 (D7) or GPIO14 (D5)";
+
+/// Returns a pin as people find it: by its number on the chip, and by its name on a board where it has one.
+fn shown(gpio: u8) -> String {
+    let name = match gpio {
+        1 => Some("TX".to_owned()),
+        3 => Some("RX".to_owned()),
+        _ => D_PINS.iter().position(|pin| *pin == gpio).map(|number| format!("D{number}")),
+    };
+    name.map_or_else(|| format!("GPIO{gpio}"), |name| format!("GPIO{gpio} ({name})"))
+}
 
 pub(in super::super) fn i2c<'t>(
     problems: &mut Problems,
@@ -50,7 +65,7 @@ pub(in super::super) fn i2c<'t>(
             problems.error(
                 Code::Duplicate,
                 span.clone(),
-                format!("{name} has GPIO{sda} as sda and as scl"),
+                format!("{name} has {} as sda and as scl", shown(sda)),
                 "give each a pin of its own",
             );
         }
@@ -59,7 +74,7 @@ pub(in super::super) fn i2c<'t>(
                 problems.error(
                     Code::Duplicate,
                     value.span(),
-                    format!("GPIO{pin} belongs to [i2c.{other}] already"),
+                    format!("{} belongs to [i2c.{other}] already", shown(pin)),
                     "give each bus pins of its own",
                 );
             }
@@ -81,26 +96,7 @@ fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>)
     let value = bus.get(key)?;
     let gpio = match value.get_ref() {
         DeValue::Integer(number) => parsed(number).and_then(|number| u8::try_from(number).ok()),
-        DeValue::String(text) => {
-            let number = text.strip_prefix(['D', 'd']).and_then(|number| number.parse::<usize>().ok());
-            let gpio = number.and_then(|number| D_PINS.get(number).copied());
-            match (gpio, board) {
-                (Some(gpio), Some(_)) => Some(gpio),
-                (Some(gpio), None) => {
-                    let help = format!(
-                        "on a D1 mini and a NodeMCU that is GPIO{gpio}: write `{gpio}`, or `board = \"d1-mini\"` in [device]"
-                    );
-                    problems.error(
-                        Code::Pin,
-                        value.span(),
-                        format!("`{key}` is \"{text}\", and the board is not known"),
-                        help,
-                    );
-                    return None;
-                }
-                (None, _) => None,
-            }
-        }
+        DeValue::String(text) => named(problems, key, text, value.span(), board)?,
         other => {
             wrong_type(problems, key, value.span(), other, "a GPIO number");
             return None;
@@ -110,32 +106,51 @@ fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>)
         let found = gpio.map_or_else(
             || "no pin of the ESP8266".to_owned(),
             |gpio| match gpio {
-                1 | 3 => format!("GPIO{gpio}, which carries the serial line"),
-                6..=11 => format!("GPIO{gpio}, which carries the flash chip"),
-                16 => "GPIO16 (D0), which belongs to the real-time clock and can't be a line of a bus"
-                    .to_owned(),
-                _ => format!("GPIO{gpio}, which the ESP8266 does not have"),
+                1 | 3 => format!("{}, which carries the serial line", shown(gpio)),
+                6..=11 => format!("{}, which carries the flash chip", shown(gpio)),
+                16 => format!(
+                    "{}, which belongs to the real-time clock and can't be a line of a bus",
+                    shown(gpio)
+                ),
+                _ => format!("{}, which the ESP8266 does not have", shown(gpio)),
             },
         );
-        problems.error(
-            Code::Pin,
-            value.span(),
-            format!("`{key}` is {found}"),
-            "use GPIO 4, 5, 12, 13 or 14 (D2, D1, D6, D7, D5)",
-        );
+        problems.error(Code::Pin, value.span(), format!("`{key}` is {found}"), USE);
         return None;
     };
     if matches!(gpio, 0 | 2 | 15) {
         let why = match gpio {
-            15 => "GPIO15 (D8) must be low at power-on, and I2C pulls it high",
-            _ => "the pin must be high at power-on",
+            15 => "it must be low at power-on, and I2C pulls it high",
+            _ => "it must be high at power-on",
         };
-        problems.warning(
-            Code::BootPin,
-            value.span(),
-            format!("`{key}` is GPIO{gpio}"),
-            format!("{why}; GPIO 4 and 5 (D2, D1) are safe"),
+        let help = format!("{why}; {} and {} are safe", shown(4), shown(5));
+        problems.warning(Code::BootPin, value.span(), format!("`{key}` is {}", shown(gpio)), help);
+    }
+    Some(gpio)
+}
+
+/// Returns the pin that a board calls `D2`; the outer option is none where that is told already.
+fn named(
+    problems: &mut Problems,
+    key: &str,
+    text: &str,
+    span: Range<usize>,
+    board: Option<&str>,
+) -> Option<Option<u8>> {
+    let number = |prefix: &str| text.to_ascii_uppercase().strip_prefix(prefix)?.parse::<u8>().ok();
+    if let Some(gpio) = number("GPIO").or_else(|| number("")) {
+        let help = format!("write the number without quotation marks: {gpio}");
+        problems.error(Code::Pin, span, format!("`{key}` is \"{text}\""), help);
+        return None;
+    }
+    let gpio = number("D").and_then(|number| D_PINS.get(usize::from(number)).copied());
+    if let (Some(gpio), None) = (gpio, board) {
+        let help = format!(
+            "on a D1 mini and a NodeMCU that is GPIO{gpio}: write `{gpio}`, or `board = \"d1-mini\"` in [device]"
         );
+        let message = format!("`{key}` is \"{text}\", and the board is not known");
+        problems.error(Code::Pin, span, message, help);
+        return None;
     }
     Some(gpio)
 }

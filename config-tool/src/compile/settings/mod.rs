@@ -102,7 +102,7 @@ pub(super) fn device<'t>(problems: &mut Problems, root: &Table<'t>) -> Option<De
         return None;
     };
     let device = Table { span: span.clone(), name: "[device]".to_owned(), ..device };
-    device.refuse_others(problems, &keys::DEVICE.names(), &["time-zone"]);
+    device.refuse_others(problems, &keys::DEVICE.names(), keys::DEVICE.later);
     if let Some((board, span)) = device.text(problems, "board")
         && !BOARDS.contains(&board)
     {

@@ -35,7 +35,7 @@ pub(in super::super) fn mqtt<'t>(
         return None;
     };
     let mqtt = Table { span: span.clone(), name: "[mqtt]".to_owned(), ..mqtt };
-    mqtt.refuse_others(problems, &keys::MQTT.names(), &["tls"]);
+    mqtt.refuse_others(problems, &keys::MQTT.names(), keys::MQTT.later);
     let client_identifier = short_text(problems, &mqtt, "client-id", CLIENT_IDENTIFIER_LEN);
     let username = short_text(problems, &mqtt, "username", CREDENTIAL_LEN);
     let password = mqtt.get("password").and_then(|value| secret(problems, "password", value));

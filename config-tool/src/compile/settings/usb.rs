@@ -14,7 +14,7 @@ use super::table;
 pub(in super::super) fn usb(problems: &mut Problems, root: &Table<'_>) -> Link {
     let Some((usb, span)) = table(problems, root, "usb") else { return Link::default() };
     let usb = Table { span: span.clone(), name: "[usb]".to_owned(), ..usb };
-    usb.refuse_others(problems, &keys::USB.names(), &["policy"]);
+    usb.refuse_others(problems, &keys::USB.names(), keys::USB.later);
     let ip = |problems: &mut Problems, key: &str| {
         let (text, span) = usb.text(problems, key)?;
         let parsed = text.parse::<Ipv4Addr>().ok();

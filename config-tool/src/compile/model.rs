@@ -23,6 +23,13 @@ pub(super) struct OwnSensor<'t> {
     pub(super) readings: Vec<(u8, Vec<Filter>)>,
 }
 
+impl OwnSensor<'_> {
+    /// Returns the filters of a reading, where it has some.
+    pub(super) fn filters(&self, number: u8) -> Option<&[Filter]> {
+        self.readings.iter().find(|(each, _)| *each == number).map(|(_, filters)| filters.as_slice())
+    }
+}
+
 /// A report.
 #[derive(Clone, Debug)]
 pub(super) struct OwnReport<'t> {

@@ -206,31 +206,34 @@ pub(super) fn automatic<'t>(
     }
 }
 
-/// Warns of reports that filters can silence for ever. One with `every` sends the value that passed last again.
+/// Warns of reports that filters can silence for ever: that of one reading by its chain, that of several where each chain
+/// can. One with `every` sends the values that passed last again.
 pub(super) fn silence(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>]) {
     for report in reports.iter().filter(|report| report.every_ms.is_none()) {
-        let [member] = report.members.as_slice() else { continue };
-        let Some(read) = read.get(usize::from(member.sensor)) else { continue };
-        let of_reading = read
-            .sensor
-            .readings
-            .iter()
-            .find(|(number, _)| *number == member.reading)
-            .map(|(_, filters)| filters.as_slice());
-        let chain: Vec<&Filter> = of_reading.unwrap_or_default().iter().chain(&report.filters).collect();
-        let last_silencer = chain
-            .iter()
-            .rposition(|filter| matches!(filter, Filter::Delta { .. } | Filter::DeltaPercent { .. }));
-        let heartbeat = chain.iter().rposition(|filter| matches!(filter, Filter::Heartbeat { .. }));
-        if last_silencer.is_some() && heartbeat < last_silencer {
-            let message =
-                format!("nothing tells whether `{}` is alive while its value stays the same", read.sensor.id);
-            problems.warning(
-                Code::Silence,
-                report.span.clone(),
-                message,
-                "add { heartbeat = \"5m\" } behind `delta`",
-            );
+        let of = |member: &Member| read.get(usize::from(member.sensor)).map(|read| &read.sensor);
+        let can_end = |member: &Member| {
+            let own = of(member).and_then(|sensor| sensor.filters(member.reading)).unwrap_or_default();
+            can_end(own.iter().chain(&report.filters))
+        };
+        let Some(sensor) = report.members.first().and_then(of) else { continue };
+        if report.members.iter().all(can_end) {
+            let (values, stay, one) = match report.members.len() {
+                1 => ("its value", "stays", ""),
+                _ => ("all its values", "stay", " of one of them"),
+            };
+            let id = sensor.id;
+            let message = format!("nothing tells whether `{id}` is alive while {values} {stay} the same");
+            let help = format!("add {{ heartbeat = \"5m\" }} behind `delta`{one}");
+            problems.warning(Code::Silence, report.span.clone(), message, help);
         }
     }
+}
+
+/// Returns whether a chain can hold back every value from some time on.
+fn can_end<'f>(chain: impl DoubleEndedIterator<Item = &'f Filter>) -> bool {
+    let mut from_the_end = chain.rev();
+    let decides = from_the_end.find(|filter| {
+        matches!(filter, Filter::Delta { .. } | Filter::DeltaPercent { .. } | Filter::Heartbeat { .. })
+    });
+    decides.is_some_and(|filter| !matches!(filter, Filter::Heartbeat { .. }))
 }

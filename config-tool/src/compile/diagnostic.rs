@@ -65,7 +65,7 @@ codes! {
     Topic = 13, "A topic is a whole topic name: not empty, without + and #, not starting with $, and none that the node itself uses.";
     Duplicate = 14, "Two things share what only one can have: a topic, a pin, an address.";
     Payload = 15, "plain and thingflow carry one value; a report of several readings needs json, or {reading} in its topic.";
-    Placeholder = 16, "A placeholder is {device}, {sensor}, {reading} or {vars.NAME}.";
+    Placeholder = 16, "A placeholder is {device}, {sensor}, {reading} or {vars.NAME}; topics, labels and the texts of [mqtt] have them. {{ is a brace, and }} one that closes.";
     Period = 17, "The sensor's conversion takes longer than the period between two samples.";
     Filter = 18, "A filter is a table with one key, its name: { median = 5 }.";
     Budget = 19, "The configuration does not fit on the device.";

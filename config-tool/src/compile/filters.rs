@@ -196,7 +196,7 @@ fn members<'d>(
     known: &[(&str, &str)],
 ) -> Option<Table<'d>> {
     let DeValue::Table(table) = value.get_ref() else { return None };
-    let table = Table { table, span: value.span(), name: format!("`{filter}`") };
+    let table = Table::new(table, value.span(), format!("`{filter}`"));
     let names: Vec<&str> = known.iter().map(|&(name, _)| name).collect();
     table.refuse_others(problems, &names, &[]);
     for (name, example) in known.iter().filter(|(name, _)| table.get(name).is_none()) {

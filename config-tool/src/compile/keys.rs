@@ -3,6 +3,7 @@
 //! The compiler refuses other keys by these tables; `dunlin explain` and `dunlin schema` tell them to people and editors.
 //! The options of a sensor are not here: they are its driver's.
 
+use dunlin_config_format::driver::Driver;
 use dunlin_config_format::limits::{
     CLIENT_IDENTIFIER_LEN, CONFIRM_WITHIN_MAX_S, CONFIRM_WITHIN_MIN_S, CREDENTIAL_LEN, HOST_LEN,
     KEEP_ALIVE_MAX_S, KEEP_ALIVE_MIN_S, LABEL_LEN, PERIOD_MAX_MS, PERIOD_MIN_MS, PREFIX_LEN, TOPIC_LEN,
@@ -119,7 +120,12 @@ pub(crate) const DEVICE: TableKeys = TableKeys {
             None,
             "what the node is called, in topics as well; unique at its broker",
         ),
-        key("label", Kind::Text(LABEL_LEN), Some("(none)"), "a name for people"),
+        key(
+            "label",
+            Kind::Text(LABEL_LEN),
+            Some("(none)"),
+            "a name for people; {device} and {vars.NAME} are replaced",
+        ),
         key("board", Kind::OneOf(BOARDS), Some("(none)"), "the board, so that pins may be written as \"D2\""),
     ],
     later: &[
@@ -130,7 +136,7 @@ pub(crate) const DEVICE: TableKeys = TableKeys {
 
 pub(crate) const MQTT: TableKeys = TableKeys {
     name: "mqtt",
-    summary: "the broker, and the session with it",
+    summary: "the broker, and the session with it; {device} and {vars.NAME} are replaced in its texts",
     is_named: false,
     keys: &[
         key(
@@ -199,75 +205,84 @@ pub(crate) const I2C: TableKeys = TableKeys {
     later: &[],
 };
 
+const DRIVER: Key = key("driver", Kind::Text(32), None, "what it is; `dunlin explain` lists the drivers");
+const BUS: Key = key("bus", Kind::Identifier, Some("(the only one)"), "identifier of its bus");
+const ADDRESS: Key =
+    key("address", Kind::Integer(0, 0x7f), Some("(the driver's usual one)"), "7-bit address on the bus");
+const SENSOR_PERIOD: Key =
+    key("period", PERIOD, None, "how often it is read: at start, and on multiples of the period since then");
+const SENSOR_LABEL: Key = key(
+    "label",
+    Kind::Text(LABEL_LEN),
+    Some("(none)"),
+    "a name for people; {device}, {sensor} and {vars.NAME} are replaced",
+);
+const TOPIC: Key = key(
+    "topic",
+    Kind::Text(TOPIC_LEN),
+    Some("\"{prefix}/{device}/reading/{sensor}\""),
+    "whole topic of its messages; {device}, {sensor}, {reading} and {vars.NAME} are replaced",
+);
+const FILTER_CHAIN: Key = key(
+    "filters",
+    Kind::Filters,
+    Some("[]"),
+    "what its values pass before anyone sees them, in this order; `false`: nothing, whatever the defaults say",
+);
+const READINGS: Key =
+    key("readings", Kind::Texts, Some("(the driver's primary ones)"), "which of its readings are reported");
+const READING: Key =
+    key("reading", Kind::Readings, Some("(none)"), "filters of single readings: [sensor.ID.reading.NAME]");
+const AUTOMATIC: Key = key(
+    "report",
+    Kind::Off,
+    Some("(a report of its own)"),
+    "`false`: only reports that name it tell its values; a `topic` of its own keeps its report",
+);
+
 pub(crate) const SENSOR: TableKeys = TableKeys {
     name: "sensor",
     summary: "a sensor: what it is, where it is, how often it is read, and how its messages look",
     is_named: true,
     keys: &[
-        key("driver", Kind::Text(32), None, "what it is; `dunlin explain` lists the drivers"),
-        key("bus", Kind::Identifier, Some("(the only one)"), "identifier of its bus"),
-        key("address", Kind::Integer(0, 0x7f), Some("(the driver's usual one)"), "7-bit address on the bus"),
-        key(
-            "period",
-            PERIOD,
-            None,
-            "how often it is read: at start, and on multiples of the period since then",
-        ),
-        key("label", Kind::Text(LABEL_LEN), Some("(none)"), "a name for people"),
-        key(
-            "topic",
-            Kind::Text(TOPIC_LEN),
-            Some("\"{prefix}/{device}/reading/{sensor}\""),
-            "whole topic of its messages; {device}, {sensor}, {reading} and {vars.NAME} are replaced",
-        ),
+        DRIVER,
+        BUS,
+        ADDRESS,
+        SENSOR_PERIOD,
+        SENSOR_LABEL,
+        TOPIC,
         QOS,
         RETAIN,
         PAYLOAD,
-        key(
-            "filters",
-            Kind::Filters,
-            Some("[]"),
-            "what its values pass before anyone sees them, in this order",
-        ),
-        key(
-            "readings",
-            Kind::Texts,
-            Some("(the driver's primary ones)"),
-            "which of its readings are reported",
-        ),
-        key(
-            "reading",
-            Kind::Readings,
-            Some("(none)"),
-            "filters of single readings: [sensor.ID.reading.NAME]",
-        ),
-        key(
-            "report",
-            Kind::Off,
-            Some("(a report of its own)"),
-            "`false`: only reports that name it tell its values",
-        ),
+        FILTER_CHAIN,
+        READINGS,
+        READING,
+        AUTOMATIC,
     ],
     later: &[("label-de", "write one `label`"), DEEP_SLEEP],
 };
+
+const OF: Key = key("of", Kind::Texts, None, "its readings: \"sensor\", \"sensor.reading\" or \"sensor.*\"");
+const EVERY: Key = key(
+    "every",
+    PERIOD,
+    Some("(with each value)"),
+    "how often the newest values are sent; needed for several readings",
+);
 
 pub(crate) const REPORT: TableKeys = TableKeys {
     name: "report",
     summary: "a message of one or several readings",
     is_named: true,
     keys: &[
-        key("of", Kind::Texts, None, "its readings: \"sensor\", \"sensor.reading\" or \"sensor.*\""),
-        key(
-            "every",
-            PERIOD,
-            Some("(with each value)"),
-            "how often the newest values are sent; needed for several readings",
-        ),
+        OF,
+        EVERY,
         key(
             "topic",
             Kind::Text(TOPIC_LEN),
             Some("\"{prefix}/{device}/reading/ID\""),
-            "whole topic of its messages; {device}, {sensor} and {vars.NAME} are replaced",
+            "whole topic of its messages; {device} and {vars.NAME} are replaced, {sensor} where there is one, and \
+             {reading} where there is one",
         ),
         QOS,
         RETAIN,
@@ -283,24 +298,42 @@ pub(crate) const REPORT: TableKeys = TableKeys {
     later: &[],
 };
 
+/// Returns a key of sensors or reports as a default of all of them.
+const fn of(summary: &'static str, key: Key) -> Key {
+    let default = match key.default {
+        Some(default) => default,
+        None => "(none)",
+    };
+    Key { summary, default: Some(default), ..key }
+}
+
 pub(crate) const DEFAULTS: TableKeys = TableKeys {
     name: "defaults",
-    summary: "what sensors and reports have unless they say otherwise",
+    summary: "what sensors and reports have unless they say otherwise; options of drivers as well",
     is_named: false,
     keys: &[
-        key("period", PERIOD, Some("(none)"), "of sensors"),
+        of("of sensors", DRIVER),
+        of("of sensors that are on a bus", BUS),
+        of("of sensors that are on a bus", ADDRESS),
+        of("of sensors", SENSOR_PERIOD),
+        of("of sensors; {device}, {sensor} and {vars.NAME} are replaced", SENSOR_LABEL),
+        of("of sensors and reports; {device}, {sensor}, {reading} and {vars.NAME} are replaced", TOPIC),
         QOS,
         RETAIN,
         PAYLOAD,
-        key("filters", Kind::Filters, Some("[]"), "of sensors"),
-        key("every", PERIOD, Some("(none)"), "of reports of several readings"),
+        of("of sensors", FILTER_CHAIN),
+        of("of sensors that have one of these", READINGS),
+        of("filters of readings, wherever there are such: [defaults.reading.NAME]", READING),
+        of("`false`: sensors have no report unless they have a `topic` of their own", AUTOMATIC),
+        of("of reports", OF),
+        of("of reports of several readings", EVERY),
     ],
-    later: &[],
+    later: SENSOR.later,
 };
 
 pub(crate) const VARS: TableKeys = TableKeys {
     name: "vars",
-    summary: "texts of your own, for {vars.NAME} in topics",
+    summary: "texts of your own, for {vars.NAME} in topics and labels, and in [mqtt]",
     is_named: false,
     keys: &[],
     later: &[],
@@ -325,6 +358,11 @@ pub(crate) const TABLES_LATER: &[Later] = &[
     ("generic", "`dunlin explain` lists the drivers that there are"),
     DEEP_SLEEP,
 ];
+
+/// Returns the names of every driver's options.
+pub(crate) fn options() -> Vec<&'static str> {
+    Driver::ALL.iter().flat_map(|driver| driver.info().options).map(|option| option.name).collect()
+}
 
 /// Drivers that there will be.
 pub(crate) const DRIVERS_LATER: &[&str] = &["generic", "generic-i2c"];

@@ -30,6 +30,7 @@ pub use budget::budget;
 pub use diagnostic::{Code, Diagnostic, Severity, Source, more, told};
 pub use difference::{Difference, Line, difference};
 use model::Model;
+use placeholder::Names;
 use problems::Problems;
 use reader::{THE_FILE, Table};
 pub use scenario::parse_scenario;
@@ -87,13 +88,15 @@ pub fn compile(source: &Source) -> Compiled {
     let mut compiled =
         Compiled { diagnostics: Vec::new(), untold: 0, image: None, device: None, secrets: Vec::new() };
     let (root, hidden) = syntax::parse(&mut problems, &source.text);
-    let Some(root) = root else {
+    let Some(mut root) = root else {
         (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
         return compiled;
     };
-    let root = Table { table: root.get_ref(), span: 0..0, name: THE_FILE.to_owned() };
+    let names = settings::names(&mut problems, &Table::new(root.get_ref(), 0..0, THE_FILE));
+    placeholder::resolve_file(&mut problems, root.get_mut(), &names);
+    let root = Table::new(root.get_ref(), 0..0, THE_FILE);
     refuse_unknown_tables(&mut problems, &root);
-    let model = read(&mut problems, &root, &mut compiled);
+    let model = read(&mut problems, &root, &names, &mut compiled);
     if let Some(model) = &model {
         check_whole(&mut problems, &root, model);
     }
@@ -143,18 +146,19 @@ fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
 }
 
 /// Reads every table; none where something that the rest needs is missing.
-fn read<'t>(problems: &mut Problems, root: &Table<'t>, compiled: &mut Compiled) -> Option<Model<'t>> {
+fn read<'t>(
+    problems: &mut Problems,
+    root: &Table<'t>,
+    names: &Names,
+    compiled: &mut Compiled,
+) -> Option<Model<'t>> {
     let device = settings::device(problems, root);
     compiled.device = device.map(|device| device.name.to_owned());
     let mqtt = settings::mqtt(problems, root, &mut compiled.secrets);
     let link = settings::usb(problems, root);
     let board = settings::board(root);
     let i2c = settings::i2c(problems, root, board);
-    let names = placeholder::Names {
-        device: device.map_or("", |device| device.name),
-        vars: settings::vars(problems, root),
-    };
-    let (sensors, reports) = readings::read(problems, root, &i2c, &names);
+    let (sensors, reports) = readings::read(problems, root, &i2c, names);
     Some(Model { device: device?, mqtt: mqtt?, link, i2c, sensors, reports })
 }
 

@@ -14,7 +14,7 @@ use dunlin_config_format::limits::BODY_SIZE;
 #[derive(Clone, Debug)]
 pub(super) struct OwnSensor<'t> {
     pub(super) id: &'t str,
-    pub(super) label: Option<&'t str>,
+    pub(super) label: Option<String>,
     pub(super) driver: Driver,
     pub(super) bus: Option<u8>,
     pub(super) address: Option<u8>,
@@ -76,7 +76,7 @@ impl Model<'_> {
             .zip(&readings)
             .map(|(sensor, readings)| Sensor {
                 id: sensor.id,
-                label: sensor.label,
+                label: sensor.label.as_deref(),
                 driver: sensor.driver,
                 bus: sensor.bus,
                 address: sensor.address,

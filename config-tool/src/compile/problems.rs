@@ -1,5 +1,6 @@
 //! The problems of a file: noted one by one, told in the order of their places.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::diagnostic::{Code, Diagnostic, Severity, printable};
@@ -57,7 +58,9 @@ impl Problems {
         let mut told = self.noted;
         let place = |problem: &Diagnostic| (problem.span.start, problem.span.end);
         told.sort_by_key(place);
-        told.dedup();
+        // What is wrong with a default is found wherever it is used.
+        let mut seen = BTreeSet::new();
+        told.retain(|each| seen.insert((place(each), each.message.clone(), each.help.clone())));
         told.sort_by_key(|problem| problem.severity == Severity::Warning);
         let untold = told.len().saturating_sub(TOLD) + self.further;
         told.truncate(TOLD);

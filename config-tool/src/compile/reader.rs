@@ -21,12 +21,34 @@ pub(super) struct Table<'d> {
     pub(super) span: Range<usize>,
     /// What people call it: `[mqtt]`, `[sensor.lux-1]`.
     pub(super) name: String,
+    /// Where the values are that it does not have itself.
+    defaults: Option<&'d DeTable<'d>>,
 }
 
 impl<'d> Table<'d> {
-    /// Returns the value of a key.
+    pub(super) fn new(table: &'d DeTable<'d>, span: Range<usize>, name: impl Into<String>) -> Self {
+        Table { table, span, name: name.into(), defaults: None }
+    }
+
+    /// Returns the table that has the values of `defaults` where it has none itself.
+    pub(super) fn with(self, defaults: Option<&Table<'d>>) -> Self {
+        Table { defaults: defaults.map(|defaults| defaults.table), ..self }
+    }
+
+    /// Returns the value of a key: its own, or else that of the defaults.
     pub(super) fn get(&self, key: &str) -> Option<Value<'d>> {
+        self.own(key).or_else(|| self.defaults?.get(key))
+    }
+
+    /// Returns the value of a key that the table has itself.
+    pub(super) fn own(&self, key: &str) -> Option<Value<'d>> {
         self.table.get(key)
+    }
+
+    /// Returns the table without its defaults, and the defaults as a table.
+    pub(super) fn layers(&self) -> (Table<'d>, Option<Table<'d>>) {
+        let defaults = self.defaults.map(|table| Table::new(table, self.span.clone(), "[defaults]"));
+        (Table { defaults: None, ..self.clone() }, defaults)
     }
 
     /// Returns keys and values in the order of the text.

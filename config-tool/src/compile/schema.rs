@@ -7,7 +7,7 @@ use dunlin_config_format::driver::{Driver, OptionInfo, OptionValues};
 use dunlin_config_format::limits::{DECIMALS, FILTERS, IDENTIFIER_LEN, WINDOW};
 use serde_json::{Map, Value, json};
 
-use super::keys::{Key, Kind, SENSOR, TABLES, TableKeys};
+use super::keys::{DEFAULTS, Key, Kind, SENSOR, TABLES, TableKeys};
 
 /// A duration as a file has it, see [`duration`](crate::duration).
 const DURATION: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
@@ -28,11 +28,14 @@ pub fn schema() -> Value {
 }
 
 fn whole_table(table: &TableKeys) -> Value {
-    let one = if table.name == "vars" {
+    let one = if table.name == DEFAULTS.name {
+        let options = Driver::ALL.iter().flat_map(|driver| driver.info().options);
+        object(table, options.map(|option| (option.name.to_owned(), driver_option(option))).collect())
+    } else if table.name == "vars" {
         json!({ "type": "object", "additionalProperties": { "type": "string" } })
     } else if table.name == SENSOR.name {
         let drivers: Vec<Value> = Driver::ALL.iter().map(|driver| sensor(*driver)).collect();
-        json!({ "type": "object", "required": required(table), "oneOf": drivers })
+        json!({ "type": "object", "anyOf": drivers })
     } else {
         object(table, Map::new())
     };
@@ -46,8 +49,9 @@ fn whole_table(table: &TableKeys) -> Value {
 }
 
 fn required(table: &TableKeys) -> Vec<&'static str> {
-    // `[defaults]` may give a period.
-    let is_required = |key: &&Key| key.default.is_none() && key.name != "period";
+    // `[defaults]` may give some.
+    let is_default = |key: &Key| DEFAULTS.keys.iter().any(|each| each.name == key.name);
+    let is_required = |key: &&Key| key.default.is_none() && !is_default(key);
     table.keys.iter().filter(is_required).map(|key| key.name).collect()
 }
 
@@ -133,7 +137,10 @@ fn one_key(key: &str, value: Value) -> Value {
 }
 
 fn filters() -> Value {
-    json!({ "type": "array", "maxItems": FILTERS, "items": { "$ref": "#/definitions/filter" } })
+    json!({ "anyOf": [
+        { "type": "array", "maxItems": FILTERS, "items": { "$ref": "#/definitions/filter" } },
+        { "const": false },
+    ] })
 }
 
 fn filter() -> Value {

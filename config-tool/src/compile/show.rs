@@ -10,6 +10,7 @@ use dunlin_config_format::config::{Config, Filter, I2cBus, Mqtt, Or, Payload, Qo
 use dunlin_config_format::driver::OptionValues;
 use dunlin_config_format::image::Image;
 
+use super::placeholder::escaped;
 use super::value::shown_ms;
 use super::{Source, compile};
 
@@ -75,9 +76,10 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
+/// Writes a text in which placeholders would be replaced: no brace of it is one.
 fn optional(out: &mut String, key: &str, text: Option<&str>) {
     if let Some(text) = text {
-        line(out, key, quoted(text));
+        line(out, key, quoted(&escaped(text)));
     }
 }
 
@@ -93,7 +95,7 @@ fn device(out: &mut String, config: &Config<'_>) {
 
 fn mqtt(out: &mut String, mqtt: &Mqtt<'_>) {
     table(out, "mqtt");
-    line(out, "broker", quoted(&format!("{}:{}", mqtt.host, mqtt.port.0)));
+    optional(out, "broker", Some(&format!("{}:{}", mqtt.host, mqtt.port.0)));
     optional(out, "client-id", mqtt.client_identifier);
     optional(out, "username", mqtt.username);
     if mqtt.has_password {
@@ -101,7 +103,7 @@ fn mqtt(out: &mut String, mqtt: &Mqtt<'_>) {
         line(out, "password", "{ env = \"MQTT_PASSWORD\" }");
     }
     line(out, "keep-alive", seconds(mqtt.keep_alive_s));
-    line(out, "prefix", quoted(mqtt.prefix()));
+    optional(out, "prefix", Some(mqtt.prefix()));
     line(out, "confirm-within", seconds(mqtt.confirm_within_s));
     match mqtt.stats_every_s.0 {
         0 => line(out, "stats", false),
@@ -118,7 +120,9 @@ fn link(out: &mut String, config: &Config<'_>) {
         line(out, "address", quoted(&format!("{own}/{}", address.prefix_len)));
     }
     for (key, ip) in [("gateway", gateway), ("dns", dns)] {
-        optional(out, key, ip.map(|ip| ip.to_string()).as_deref());
+        if let Some(ip) = ip {
+            line(out, key, quoted(&ip.to_string()));
+        }
     }
 }
 
@@ -161,14 +165,22 @@ fn sensor(out: &mut String, config: &Config<'_>, index: usize, sensor: &Sensor<'
         Some(first) => {
             let names: Vec<String> = reported.iter().map(|&number| quoted(name(number))).collect();
             line(out, "readings", format!("[{}]", names.join(", ")));
-            let topic = if own.len() == 1 { first.topic.map(str::to_owned) } else { template(&own, &name) };
+            let topic = if own.len() == 1 { first.topic.map(escaped) } else { template(&own, &name) };
             shape(out, first, topic.as_deref());
         }
     }
-    let all_alike = sensor.readings.iter().all(|reading| {
-        reported.contains(&reading.number) && chain(reading.filters.iter()) == first_chain(sensor)
-    });
-    if all_alike && sensor.readings.len() == reported.len() && !reported.is_empty() {
+    // The filters of a sensor are those of readings that it reports, and of those that reports name.
+    let named = config.reports.iter().filter(|report| report.id.is_some());
+    let named = named.flat_map(|report| report.members.iter());
+    let mut wanted: Vec<u8> =
+        named.filter(|member| usize::from(member.sensor) == index).map(|member| member.reading).collect();
+    wanted.extend(&reported);
+    wanted.sort_unstable();
+    wanted.dedup();
+    let numbers: Vec<u8> = sensor.readings.iter().map(|reading| reading.number).collect();
+    let all_alike =
+        sensor.readings.iter().all(|reading| chain(reading.filters.iter()) == first_chain(sensor));
+    if all_alike && numbers == wanted && !reported.is_empty() {
         line(out, "filters", first_chain(sensor));
         return;
     }
@@ -190,24 +202,29 @@ fn template<'c>(reports: &[Report<'c>], name: &dyn Fn(u8) -> &'static str) -> Op
     // The reading's name may be part of the topic by chance: the places that make all topics right are the ones.
     let pieces: Vec<&str> = topic.split(reading).collect();
     let places = pieces.len().saturating_sub(1).min(16);
-    (1_u32..1 << places)
-        .map(|chosen| {
-            let joined = pieces.iter().enumerate().map(|(index, piece)| {
-                let before = match index.checked_sub(1) {
-                    None => "",
-                    Some(place) if chosen & 1 << place.min(31) != 0 => "{reading}",
-                    Some(_) => reading,
-                };
-                format!("{before}{piece}")
-            });
-            joined.collect::<String>()
-        })
-        .find(|template| pairs.iter().all(|(topic, name)| template.replace("{reading}", name) == *topic))
+    let joined = |pieces: &[&str], chosen: u32, placeholder: &str| {
+        let part = |(index, piece): (usize, &&str)| {
+            let before = match index.checked_sub(1) {
+                None => "",
+                Some(place) if chosen & 1 << place.min(31) != 0 => placeholder,
+                Some(_) => reading,
+            };
+            format!("{before}{piece}")
+        };
+        pieces.iter().enumerate().map(part).collect::<String>()
+    };
+    let chosen = (1_u32..1 << places)
+        .find(|&chosen| pairs.iter().all(|(topic, name)| joined(&pieces, chosen, name) == *topic))?;
+    let escaped: Vec<String> = pieces.iter().map(|piece| escaped(piece)).collect();
+    let escaped: Vec<&str> = escaped.iter().map(String::as_str).collect();
+    Some(joined(&escaped, chosen, "{reading}"))
 }
 
-/// Writes how the messages of a report look.
+/// Writes how the messages of a report look; `topic` may have placeholders.
 fn shape(out: &mut String, report: &Report<'_>, topic: Option<&str>) {
-    optional(out, "topic", topic);
+    if let Some(topic) = topic {
+        line(out, "topic", quoted(topic));
+    }
     let qos = match report.qos {
         QoS::AtMostOnce => 0,
         QoS::AtLeastOnce => 1,
@@ -232,7 +249,7 @@ fn report(out: &mut String, config: &Config<'_>, report: &Report<'_>) {
     if let Some(every_ms) = report.every_ms {
         line(out, "every", shown_ms(every_ms.into()));
     }
-    shape(out, report, report.topic);
+    shape(out, report, report.topic.map(escaped).as_deref());
     if !report.filters.is_empty() {
         line(out, "filters", chain(report.filters.iter()));
     }

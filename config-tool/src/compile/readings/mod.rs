@@ -6,10 +6,9 @@ mod shape;
 
 use std::ops::{Range, RangeInclusive};
 
-use dunlin_config_format::config::I2cBus;
+use dunlin_config_format::config::{Filter, I2cBus};
 use dunlin_config_format::driver::DriverInfo;
 use dunlin_config_format::limits::{PERIOD_MAX_MS, PERIOD_MIN_MS};
-use toml::de::DeValue;
 
 use super::diagnostic::Code;
 use super::keys;
@@ -18,9 +17,9 @@ use super::nearest::nearest;
 use super::placeholder::Names;
 use super::problems::Problems;
 use super::reader::Table;
-use super::settings::{identifier, table};
-use report::{automatic, report, silence};
-use sensor::sensor;
+use super::settings::{named, table};
+use report::{Sensors, automatic, report, silence};
+use sensor::{ReadingFilters, sensor};
 use shape::Shape;
 
 const PERIOD: RangeInclusive<u64> = PERIOD_MIN_MS as u64..=PERIOD_MAX_MS as u64;
@@ -30,8 +29,12 @@ struct Read<'t> {
     sensor: OwnSensor<'t>,
     /// Readings that are reported, by number.
     reported: Vec<u8>,
+    /// Filters of every reading that has none of its own.
+    filters: Vec<Filter>,
+    reading_filters: ReadingFilters,
     shape: Shape<'t>,
-    automatic: bool,
+    /// Whether it has a report unless another names it.
+    is_automatic: bool,
     key_span: Range<usize>,
 }
 
@@ -39,61 +42,55 @@ pub(super) fn read<'t>(
     problems: &mut Problems,
     root: &Table<'t>,
     buses: &[I2cBus<'t>],
-    names: &Names<'t>,
+    names: &Names,
 ) -> (Vec<OwnSensor<'t>>, Vec<OwnReport<'t>>) {
     let defaults = table(problems, root, "defaults");
-    if let Some((defaults, span)) = &defaults {
-        Table { span: span.clone(), name: "[defaults]".to_owned(), ..defaults.clone() }.refuse_others(
-            problems,
-            &keys::DEFAULTS.names(),
-            &[],
-        );
+    if let Some(defaults) = &defaults {
+        let known = [keys::DEFAULTS.names(), keys::options()].concat();
+        defaults.refuse_others(problems, &known, keys::DEFAULTS.later);
     }
-    let defaults = defaults.map(|(table, _)| table);
     let (mut read, mut refused) = (Vec::new(), Vec::new());
-    if let Some((sensors, _)) = table(problems, root, "sensor") {
-        for (id, key_span, value) in sensors.entries() {
-            let DeValue::Table(inner) = value.get_ref() else {
-                let help = "name the sensor: `[sensor.lux-1]` with `driver` and `period`";
-                problems.error(Code::Shape, key_span, format!("`{id}` stands directly in [sensor]"), help);
-                continue;
-            };
-            identifier(problems, key_span.clone(), id);
-            let name = format!("[sensor.{id}]");
-            let table = Table { table: inner, span: key_span.clone(), name };
-            match sensor(problems, id, &table, defaults.as_ref(), buses) {
-                Some(sensor) if read.len() < usize::from(u8::MAX) => read.push(sensor),
-                _ => refused.push(id),
-            }
+    let help = "name the sensor: `[sensor.lux-1]` with `driver` and `period`";
+    for (id, table) in named(problems, root, "sensor", help) {
+        match sensor(problems, id, &table.with(defaults.as_ref()), buses, names) {
+            Some(sensor) if read.len() < usize::from(u8::MAX) => read.push(sensor),
+            _ => refused.push(id),
         }
     }
     addresses(problems, &read);
-    let mut reports = Vec::new();
     let mut explicit: Vec<OwnReport<'t>> = Vec::new();
-    if let Some((table_of_reports, _)) = table(problems, root, "report") {
-        for (id, key_span, value) in table_of_reports.entries() {
-            let DeValue::Table(inner) = value.get_ref() else {
-                let help = "name the report: `[report.weather]` with `of` and `every`";
-                problems.error(Code::Shape, key_span, format!("`{id}` stands directly in [report]"), help);
-                continue;
-            };
-            identifier(problems, key_span.clone(), id);
-            let name = format!("[report.{id}]");
-            let table = Table { table: inner, span: key_span.clone(), name };
-            explicit.extend(report(problems, id, &table, defaults.as_ref(), &read, &refused, names));
-        }
+    let help = "name the report: `[report.weather]` with `of` and `every`";
+    for (id, table) in named(problems, root, "report", help) {
+        let sensors = Sensors { read: &read, refused: &refused };
+        explicit.extend(report(problems, id, &table.with(defaults.as_ref()), &sensors, names));
     }
-    for (index, read) in read.iter().enumerate() {
-        let named = explicit
-            .iter()
-            .any(|report| report.members.iter().any(|member| usize::from(member.sensor) == index));
-        if read.automatic && (!named || read.shape.topic.is_some()) {
+    let mut reports = Vec::new();
+    for (index, read) in read.iter_mut().enumerate() {
+        let members = explicit.iter().flat_map(|report| &report.members);
+        let named: Vec<u8> = members
+            .filter(|member| usize::from(member.sensor) == index)
+            .map(|member| member.reading)
+            .collect();
+        if read.shape.has_own_topic || read.is_automatic && named.is_empty() {
             reports.extend(automatic(problems, index, read, names));
         }
+        read.sensor.readings = read.chains(&named);
     }
     reports.extend(explicit);
     silence(problems, &read, &reports);
     (read.into_iter().map(|read| read.sensor).collect(), reports)
+}
+
+impl Read<'_> {
+    /// Returns the filters of each reading that has some: those that are reported or that reports name have the sensor's.
+    fn chains(&self, named: &[u8]) -> Vec<(u8, Vec<Filter>)> {
+        let mut chains = ReadingFilters::new();
+        for &number in self.reported.iter().chain(named) {
+            chains.insert(number, self.filters.clone());
+        }
+        chains.extend(self.reading_filters.clone());
+        chains.into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
+    }
 }
 
 fn reading_number(problems: &mut Problems, info: &DriverInfo, name: &str, span: Range<usize>) -> Option<u8> {

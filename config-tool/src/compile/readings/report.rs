@@ -2,111 +2,67 @@
 
 use std::ops::Range;
 
-use dunlin_config_format::config::{Filter, Member, Payload};
-use dunlin_config_format::limits::MEMBERS;
+use dunlin_config_format::config::{Filter, Member, Payload, is_topic};
+use dunlin_config_format::limits::{MEMBERS, TOPIC_LEN};
 use toml::de::DeValue;
 
 use super::super::diagnostic::Code;
 use super::super::filters::chain;
 use super::super::keys;
-use super::super::model::OwnReport;
+use super::super::model::{OwnReport, OwnSensor};
 use super::super::nearest::nearest;
-use super::super::placeholder::{Names, resolved};
+use super::super::placeholder::{Local, Names, has, resolve};
 use super::super::problems::Problems;
 use super::super::reader::Table;
 use super::super::value::{duration_ms, type_name};
 use super::shape::{Shape, shape};
 use super::{PERIOD, Read, reading_number};
 
+/// The sensors that a report may name.
+pub(super) struct Sensors<'r, 't> {
+    pub(super) read: &'r [Read<'t>],
+    /// Those that are refused: they have told why.
+    pub(super) refused: &'r [&'t str],
+}
+
 pub(super) fn report<'t>(
     problems: &mut Problems,
     id: &'t str,
     table: &Table<'t>,
-    defaults: Option<&Table<'t>>,
-    read: &[Read<'t>],
-    refused: &[&str],
-    names: &Names<'t>,
+    sensors: &Sensors<'_, 't>,
+    names: &Names,
 ) -> Option<OwnReport<'t>> {
-    table.refuse_others(problems, &keys::REPORT.names(), &[]);
-    if table.get("of").is_none() {
-        table.missing(problems, "of", "[\"lux-1\"]");
-    }
-    let values = table.list(problems, "of")?;
-    let told = problems.noted.len();
-    let mut members: Vec<Member> = Vec::new();
-    let mut is_whole = true;
-    for value in values {
-        match value.get_ref() {
-            DeValue::String(text) => {
-                // A sensor that is refused has told why.
-                let Some(further) = selected(problems, text, value.span(), read, refused) else {
-                    is_whole = false;
-                    continue;
-                };
-                if further.iter().any(|member| members.contains(member)) {
-                    let message = format!("`{text}` is in the report already");
-                    problems.error(Code::Duplicate, value.span(), message, "name each reading once");
-                }
-                members.extend(further);
-            }
-            other => {
-                let message = format!("`of` has {}", type_name(other));
-                problems.error(
-                    Code::WrongType,
-                    value.span(),
-                    message,
-                    "write \"sensor\", \"sensor.reading\" or \"sensor.*\"",
-                );
-            }
-        }
-    }
-    if problems.noted.len() > told || !is_whole {
-        return None;
-    }
-    let span = table.get("of").map_or(table.span.clone(), |value| value.span());
-    if members.is_empty() || members.len() > MEMBERS {
-        problems.error(
-            Code::OutOfRange,
-            span,
-            format!("the report has {} readings", members.len()),
-            format!("1 to {MEMBERS} are possible"),
-        );
-        return None;
-    }
-    let every_ms = match table.get("every") {
+    table.refuse_others(problems, &keys::REPORT.names(), keys::REPORT.later);
+    let members = members(problems, table, sensors)?;
+    let is_single = members.len() == 1;
+    // A report of one reading follows its values unless it says otherwise itself.
+    let every = if is_single { table.own("every") } else { table.get("every") };
+    let every_ms = match every {
         Some(value) => Some(duration_ms(problems, "every", value, PERIOD)?),
-        None if members.len() > 1 => match defaults.and_then(|defaults| defaults.get("every")) {
-            Some(value) => Some(duration_ms(problems, "every", value, PERIOD)?),
-            None => {
-                table.missing(problems, "every", "\"60s\"");
-                return None;
-            }
-        },
-        None => None,
+        None if is_single => None,
+        None => {
+            table.missing(problems, "every", "\"60s\"");
+            return None;
+        }
     };
-    let shape = shape(problems, table, defaults);
-    if members.len() > 1 && shape.payload != Payload::Json {
-        problems.error(
-            Code::Payload,
-            shape.payload_span.clone(),
-            "one value cannot stand for several readings",
-            "write `payload = \"json\"`",
-        );
+    let shape = shape(problems, table);
+    if !is_single && shape.payload != Payload::Json {
+        let message = "one value cannot stand for several readings";
+        problems.error(Code::Payload, shape.payload_span.clone(), message, "write `payload = \"json\"`");
     }
-    let filters = if table.get("filters").is_some() { chain(problems, table)? } else { Vec::new() };
-    if members.len() > 1 && !filters.is_empty() {
-        let span = table.get("filters").map_or(table.span.clone(), |value| value.span());
-        problems.error(
-            Code::Filter,
-            span,
-            "filters of a report need exactly one reading",
-            "put them on the sensors or their readings",
-        );
+    // Those of the defaults are its sensors'.
+    let (own, _) = table.layers();
+    let filters = chain(problems, &own).unwrap_or_default();
+    if !is_single && !filters.is_empty() {
+        let span = own.get("filters").map_or(table.span.clone(), |value| value.span());
+        let help = "put them on the sensors or their readings";
+        problems.error(Code::Filter, span, "filters of a report need exactly one reading", help);
     }
-    let first = members.first().and_then(|member| read.get(usize::from(member.sensor)));
     let topic = match &shape.topic {
-        Some((topic, span)) => {
-            Some(resolved(problems, topic, span, names, first.map(|read| read.sensor.id), None)?)
+        Some((text, span)) => {
+            let first = members.first().and_then(|member| sensors.read.get(usize::from(member.sensor)));
+            let local = local(&table.name, &members, first.map(|read| &read.sensor));
+            Some(topic(problems, text, span, names, &local)?)
         }
         None => None,
     };
@@ -123,13 +79,70 @@ pub(super) fn report<'t>(
     })
 }
 
+/// Returns what `{sensor}` and `{reading}` stand for in a report of these readings; `first` is the sensor of the first.
+fn local<'r>(report: &str, members: &[Member], first: Option<&'r OwnSensor<'_>>) -> [Local<'r>; 2] {
+    let first = members.first().zip(first);
+    let is_one_sensor =
+        members.iter().all(|member| Some(member.sensor) == first.map(|(first, _)| first.sensor));
+    let sensor = first.filter(|_| is_one_sensor).map(|(_, sensor)| sensor.id);
+    let reading = first.filter(|_| members.len() == 1).and_then(|(member, sensor)| {
+        sensor.driver.info().readings.get(usize::from(member.reading)).map(|reading| reading.name)
+    });
+    let several = |placeholder: &str, what: &str| {
+        let message = format!("`{{{placeholder}}}` has no one meaning in {report}, which has several {what}");
+        (message, format!("give {report} a `topic` without it, or each reading a report"))
+    };
+    [
+        ("sensor", sensor.ok_or_else(|| several("sensor", "sensors"))),
+        ("reading", reading.ok_or_else(|| several("reading", "readings"))),
+    ]
+}
+
+/// Returns the readings of `of`; none where there is a problem.
+fn members(problems: &mut Problems, table: &Table<'_>, sensors: &Sensors<'_, '_>) -> Option<Vec<Member>> {
+    let Some(of) = table.get("of") else {
+        table.missing(problems, "of", "[\"lux-1\"]");
+        return None;
+    };
+    let values = table.list(problems, "of")?;
+    let mut members: Vec<Member> = Vec::new();
+    let mut is_whole = true;
+    for value in values {
+        let DeValue::String(text) = value.get_ref() else {
+            let message = format!("`of` has {}", type_name(value.get_ref()));
+            let help = "write \"sensor\", \"sensor.reading\" or \"sensor.*\"";
+            problems.error(Code::WrongType, value.span(), message, help);
+            is_whole = false;
+            continue;
+        };
+        let Some(further) = selected(problems, text, value.span(), sensors) else {
+            is_whole = false;
+            continue;
+        };
+        if further.iter().any(|member| members.contains(member)) {
+            let message = format!("`{text}` is in the report already");
+            problems.error(Code::Duplicate, value.span(), message, "name each reading once");
+            is_whole = false;
+        }
+        members.extend(further);
+    }
+    if !is_whole {
+        return None;
+    }
+    if members.is_empty() || members.len() > MEMBERS {
+        let message = format!("the report has {} readings", members.len());
+        problems.error(Code::OutOfRange, of.span(), message, format!("1 to {MEMBERS} are possible"));
+        return None;
+    }
+    Some(members)
+}
+
 /// Returns the readings that `sensor`, `sensor.reading` or `sensor.*` names.
 fn selected(
     problems: &mut Problems,
     text: &str,
     span: Range<usize>,
-    read: &[Read<'_>],
-    refused: &[&str],
+    &Sensors { read, refused }: &Sensors<'_, '_>,
 ) -> Option<Vec<Member>> {
     let (id, reading) = text.split_once('.').map_or((text, None), |(id, reading)| (id, Some(reading)));
     let Some(index) = read.iter().position(|read| read.sensor.id == id) else {
@@ -160,12 +173,12 @@ pub(super) fn automatic<'t>(
     problems: &mut Problems,
     index: usize,
     read: &Read<'t>,
-    names: &Names<'t>,
+    names: &Names,
 ) -> Vec<OwnReport<'t>> {
     let sensor = u8::try_from(index).unwrap_or(u8::MAX);
-    let Shape { topic, qos, retain, payload, payload_span } = read.shape.clone();
+    let Shape { topic: text, qos, retain, payload, payload_span, .. } = read.shape.clone();
     let members: Vec<Member> = read.reported.iter().map(|&reading| Member { sensor, reading }).collect();
-    let span = topic.as_ref().map_or(read.key_span.clone(), |(_, span)| span.clone());
+    let span = text.as_ref().map_or(read.key_span.clone(), |(_, span)| span.clone());
     let make = |members: Vec<Member>, topic| OwnReport {
         id: None,
         span: span.clone(),
@@ -177,33 +190,43 @@ pub(super) fn automatic<'t>(
         every_ms: None,
         filters: Vec::new(),
     };
-    let id = Some(read.sensor.id);
-    match topic {
-        Some((text, span)) if text.contains("{reading}") => {
-            let info = read.sensor.driver.info();
-            let reading_name =
-                |member: &Member| info.readings.get(usize::from(member.reading)).map(|reading| reading.name);
-            members
-                .into_iter()
-                .filter_map(|member| {
-                    Some(make(
-                        vec![member],
-                        Some(resolved(problems, text, &span, names, id, reading_name(&member))?),
-                    ))
-                })
-                .collect()
-        }
-        _ if members.len() > 1 && payload != Payload::Json => {
-            let help = "write `payload = \"json\"`, one reading in `readings`, or `{reading}` in the topic";
-            problems.error(Code::Payload, payload_span, "one value cannot stand for several readings", help);
-            Vec::new()
-        }
-        Some((text, span)) => resolved(problems, text, &span, names, id, None)
-            .map(|topic| make(members, Some(topic)))
-            .into_iter()
-            .collect(),
-        None => vec![make(members, None)],
+    let by_reading = text.as_ref().is_some_and(|(text, _)| has(text, "reading"));
+    if members.len() > 1 && payload != Payload::Json && !by_reading {
+        let help = "write `payload = \"json\"`, one reading in `readings`, or `{reading}` in the topic";
+        problems.error(Code::Payload, payload_span, "one value cannot stand for several readings", help);
+        return Vec::new();
     }
+    let groups: Vec<Vec<Member>> =
+        if by_reading { members.into_iter().map(|member| vec![member]).collect() } else { vec![members] };
+    let mut reports = Vec::new();
+    for members in groups {
+        match &text {
+            None => reports.push(make(members, None)),
+            Some((text, span)) => {
+                let local = local("the report", &members, Some(&read.sensor));
+                let topic = topic(problems, text, span, names, &local);
+                reports.extend(topic.map(|topic| make(members, Some(topic))));
+            }
+        }
+    }
+    reports
+}
+
+/// Returns a topic with its placeholders replaced.
+fn topic(
+    problems: &mut Problems,
+    text: &str,
+    span: &Range<usize>,
+    names: &Names,
+    local: &[Local<'_>],
+) -> Option<String> {
+    let topic = resolve(problems, text, span, names, local)?;
+    if !is_topic(&topic) {
+        let help = format!("1 to {TOPIC_LEN} bytes, without + and #, not starting with $");
+        problems.error(Code::Topic, span.clone(), format!("the topic is \"{topic}\""), help);
+        return None;
+    }
+    Some(topic)
 }
 
 /// Warns of reports that filters can silence for ever: that of one reading by its chain, that of several where each chain

@@ -13,9 +13,10 @@ use super::super::filters::chain;
 use super::super::keys;
 use super::super::model::OwnSensor;
 use super::super::nearest::nearest;
+use super::super::placeholder::{Names, resolve};
 use super::super::problems::Problems;
 use super::super::reader::Table;
-use super::super::settings::short_text;
+use super::super::settings::is_short;
 use super::super::value::{duration_ms, integer, shown_ms, wrong_type};
 use super::shape::shape;
 use super::{PERIOD, Read, reading_number};
@@ -24,39 +25,73 @@ pub(super) fn sensor<'t>(
     problems: &mut Problems,
     id: &'t str,
     table: &Table<'t>,
-    defaults: Option<&Table<'t>>,
     buses: &[I2cBus<'t>],
+    names: &Names,
 ) -> Option<Read<'t>> {
-    let driver = driver(problems, table);
-    let Some(driver) = driver else {
-        table.refuse_others(
-            problems,
-            &[keys::SENSOR.names(), vec!["gain", "integration"]].concat(),
-            keys::SENSOR.later,
-        );
+    let Some(driver) = driver(problems, table) else {
+        let known = [keys::SENSOR.names(), keys::options()].concat();
+        table.refuse_others(problems, &known, keys::SENSOR.later);
         // The driver is wrong; the rest may be as well.
-        period(problems, table, defaults);
-        shape(problems, table, defaults);
+        period(problems, table);
+        shape(problems, table);
         return None;
     };
     let info = driver.info();
     let options: Vec<&str> = info.options.iter().map(|option| option.name).collect();
     table.refuse_others(problems, &[keys::SENSOR.names(), options].concat(), keys::SENSOR.later);
-    let label = short_text(problems, table, "label", LABEL_LEN);
+    let label = label(problems, id, table, names);
     let bus = bus(problems, table, info, buses);
     let address = address(problems, table, info);
     let values: Vec<OptionValue> =
         info.options.iter().filter_map(|option| option_value(problems, table, option)).collect();
-    let period = period(problems, table, defaults);
-    let option = |key: u8| {
-        let given = values.iter().find(|option| option.key == key).map(|option| option.value);
+    let period = period(problems, table);
+    if let Some(period) = &period {
+        conversion_fits(problems, driver, &values, period);
+    }
+    let reported = reported(problems, table, info);
+    let (filters, reading_filters) = reading_filters(problems, table, info);
+    let is_automatic = is_automatic(problems, table);
+    let shape = shape(problems, table);
+    let (bus, address, (period_ms, _)) = (bus?, address?, period?);
+    let sensor =
+        OwnSensor { id, label, driver, bus, address, period_ms, options: values, readings: Vec::new() };
+    let key_span = table.span.clone();
+    Some(Read { sensor, reported, filters, reading_filters, shape, is_automatic, key_span })
+}
+
+fn label(problems: &mut Problems, id: &str, table: &Table<'_>, names: &Names) -> Option<String> {
+    let (text, span) = table.text(problems, "label")?;
+    let label = resolve(problems, text, &span, names, &[("sensor", Ok(id))])?;
+    is_short(problems, "label", &label, span, LABEL_LEN).then_some(label)
+}
+
+/// Returns whether the sensor has a report of its own unless another names it.
+fn is_automatic(problems: &mut Problems, table: &Table<'_>) -> bool {
+    match table.get("report").map(|value| (value.get_ref(), value.span())) {
+        None => true,
+        Some((DeValue::Boolean(value), _)) => *value,
+        Some((other, span)) => {
+            let wanted = "`false` for no report of its own, or a table `[report.ID]`";
+            wrong_type(problems, "report", span, other, wanted);
+            true
+        }
+    }
+}
+
+/// Refuses a period that is shorter than the conversion.
+fn conversion_fits(
+    problems: &mut Problems,
+    driver: Driver,
+    options: &[OptionValue],
+    (period_ms, span): &(u32, Range<usize>),
+) {
+    let info = driver.info();
+    let conversion_ms = driver.conversion_ms(|key| {
+        let given = options.iter().find(|option| option.key == key).map(|option| option.value);
         let default = info.options.iter().find(|option| option.key == key).map(|option| option.default);
         given.or(default).unwrap_or(0)
-    };
-    let conversion_ms = driver.conversion_ms(option);
-    if let Some((period_ms, span)) = &period
-        && *period_ms < conversion_ms
-    {
+    });
+    if *period_ms < conversion_ms {
         let message = format!(
             "a sample of {} takes up to {conversion_ms} ms with these options, longer than the period",
             info.name
@@ -67,34 +102,6 @@ pub(super) fn sensor<'t>(
         );
         problems.error(Code::Period, span.clone(), message, help);
     }
-    let reported = reported(problems, table, info);
-    let readings = reading_filters(problems, table, defaults, info, &reported);
-    let automatic = match table.get("report").map(|value| (value.get_ref(), value.span())) {
-        None => true,
-        Some((DeValue::Boolean(value), _)) => *value,
-        Some((other, span)) => {
-            wrong_type(
-                problems,
-                "report",
-                span,
-                other,
-                "`false` for no report of its own, or a table `[report.ID]`",
-            );
-            true
-        }
-    };
-    let shape = shape(problems, table, defaults);
-    let sensor = OwnSensor {
-        id,
-        label,
-        driver,
-        bus: bus?,
-        address: address?,
-        period_ms: period?.0,
-        options: values,
-        readings,
-    };
-    Some(Read { sensor, reported, shape, automatic, key_span: table.span.clone() })
 }
 
 fn driver(problems: &mut Problems, table: &Table<'_>) -> Option<Driver> {
@@ -126,7 +133,8 @@ fn bus(
 ) -> Option<Option<u8>> {
     let given = table.text(problems, "bus");
     if info.addresses.is_empty() {
-        if let Some((_, span)) = given {
+        // A default is for those that have one.
+        if let Some((_, span)) = given.filter(|_| table.own("bus").is_some()) {
             problems.error(
                 Code::Reference,
                 span,
@@ -177,7 +185,8 @@ fn bus(
 
 /// Returns the address where it is not the usual one; the outer option is none where there is a problem.
 fn address(problems: &mut Problems, table: &Table<'_>, info: &DriverInfo) -> Option<Option<u8>> {
-    let Some(value) = table.get("address") else { return Some(None) };
+    let has_none = info.addresses.is_empty() && table.own("address").is_none();
+    let Some(value) = table.get("address").filter(|_| !has_none) else { return Some(None) };
     let address = integer(problems, "address", value, 0..=0x7f)?;
     let address = u8::try_from(address).ok()?;
     if !info.addresses.contains(&address) {
@@ -232,13 +241,8 @@ fn option_value(problems: &mut Problems, table: &Table<'_>, option: &OptionInfo)
     (number != option.default).then_some(OptionValue { key: option.key, value: number })
 }
 
-fn period(
-    problems: &mut Problems,
-    table: &Table<'_>,
-    defaults: Option<&Table<'_>>,
-) -> Option<(u32, Range<usize>)> {
-    let value = table.get("period").or_else(|| defaults?.get("period"));
-    let Some(value) = value else {
+fn period(problems: &mut Problems, table: &Table<'_>) -> Option<(u32, Range<usize>)> {
+    let Some(value) = table.get("period") else {
         table.missing(problems, "period", "\"10s\"");
         return None;
     };
@@ -266,6 +270,9 @@ fn reported(problems: &mut Problems, table: &Table<'_>, info: &DriverInfo) -> Ve
             wrong_type(problems, "readings", value.span(), value.get_ref(), "the names of readings");
             continue;
         };
+        if table.own("readings").is_none() && is_of_another(info, name) {
+            continue;
+        }
         let Some(number) = reading_number(problems, info, name, value.span()) else { continue };
         if numbers.contains(&number) {
             problems.error(Code::Duplicate, value.span(), format!("`{name}` is there twice"), "remove one");
@@ -273,51 +280,66 @@ fn reported(problems: &mut Problems, table: &Table<'_>, info: &DriverInfo) -> Ve
             numbers.push(number);
         }
     }
-    numbers
+    if numbers.is_empty() && table.own("readings").is_none() { primary() } else { numbers }
 }
 
-/// Returns the filters of each reading that has some: its own, or else the sensor's, or else the defaults'.
+/// Returns whether a reading is one of other drivers: then a default means those.
+fn is_of_another(info: &DriverInfo, name: &str) -> bool {
+    let has = |info: &DriverInfo| info.readings.iter().any(|reading| reading.name == name);
+    !has(info) && Driver::ALL.iter().any(|driver| has(driver.info()))
+}
+
+/// Filters of single readings, by number.
+pub(super) type ReadingFilters = BTreeMap<u8, Vec<Filter>>;
+
+/// Returns the filters of every reading, and those of single readings that have their own. What the sensor says goes before
+/// what the defaults say.
 fn reading_filters(
     problems: &mut Problems,
     table: &Table<'_>,
-    defaults: Option<&Table<'_>>,
     info: &DriverInfo,
-    reported: &[u8],
-) -> Vec<(u8, Vec<Filter>)> {
-    let own = if table.get("filters").is_some() {
-        chain(problems, table)
-    } else {
-        defaults.and_then(|defaults| chain(problems, defaults))
+) -> (Vec<Filter>, ReadingFilters) {
+    let (own, defaults) = table.layers();
+    let chains = |problems: &mut Problems, layer: &Table<'_>, is_default| {
+        (chain(problems, layer), single_filters(problems, layer, info, is_default))
     };
-    let mut filters: BTreeMap<u8, Vec<Filter>> = BTreeMap::new();
-    for &number in reported {
-        filters.insert(number, own.clone().unwrap_or_default());
+    let (filters, mut single) = defaults.map(|layer| chains(problems, &layer, true)).unwrap_or_default();
+    let (own_filters, own_single) = chains(problems, &own, false);
+    if own_filters.is_some() {
+        single.clear();
     }
-    if let Some(value) = table.get("reading") {
-        let DeValue::Table(readings) = value.get_ref() else {
-            wrong_type(
-                problems,
-                "reading",
-                value.span(),
-                value.get_ref(),
-                "a table: `[sensor.ID.reading.NAME]`",
-            );
-            return Vec::new();
+    single.extend(own_single);
+    (own_filters.or(filters).unwrap_or_default(), single)
+}
+
+/// Reads `[sensor.ID.reading.NAME]`.
+fn single_filters(
+    problems: &mut Problems,
+    table: &Table<'_>,
+    info: &DriverInfo,
+    is_default: bool,
+) -> ReadingFilters {
+    let mut filters = ReadingFilters::new();
+    let Some(value) = table.get("reading") else { return filters };
+    let DeValue::Table(readings) = value.get_ref() else {
+        let wanted = "a table: `[sensor.ID.reading.NAME]`";
+        wrong_type(problems, "reading", value.span(), value.get_ref(), wanted);
+        return filters;
+    };
+    for (name, span, value) in Table::new(readings, value.span(), "reading").entries() {
+        if is_default && is_of_another(info, name) {
+            continue;
+        }
+        let number = reading_number(problems, info, name, span.clone());
+        let DeValue::Table(inner) = value.get_ref() else {
+            wrong_type(problems, name, value.span(), value.get_ref(), "a table with `filters`");
+            continue;
         };
-        let span = value.span();
-        for (name, key_span, value) in (Table { table: readings, span, name: "reading".to_owned() }).entries()
-        {
-            let number = reading_number(problems, info, name, key_span.clone());
-            let DeValue::Table(inner) = value.get_ref() else {
-                wrong_type(problems, name, value.span(), value.get_ref(), "a table with `filters`");
-                continue;
-            };
-            let inner = Table { table: inner, span: key_span, name: "a reading".to_owned() };
-            inner.refuse_others(problems, &["filters"], &[("label", "give the sensor one")]);
-            if let (Some(number), Some(own)) = (number, chain(problems, &inner)) {
-                filters.insert(number, own);
-            }
+        let inner = Table::new(inner, span, "a reading");
+        inner.refuse_others(problems, &["filters"], &[("label", "give the sensor one")]);
+        if let (Some(number), Some(own)) = (number, chain(problems, &inner)) {
+            filters.insert(number, own);
         }
     }
-    filters.into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
+    filters
 }

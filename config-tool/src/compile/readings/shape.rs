@@ -13,21 +13,18 @@ use super::super::reader::Table;
 #[derive(Clone)]
 pub(super) struct Shape<'t> {
     pub(super) topic: Option<(&'t str, Range<usize>)>,
+    /// Whether the topic is not that of the defaults.
+    pub(super) has_own_topic: bool,
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) payload: Payload,
     pub(super) payload_span: Range<usize>,
 }
 
-pub(super) fn shape<'t>(
-    problems: &mut Problems,
-    table: &Table<'t>,
-    defaults: Option<&Table<'t>>,
-) -> Shape<'t> {
-    let of = |key: &str| table.get(key).is_some().then_some(table).or(defaults);
-    let qos = of("qos").and_then(|table| table.integer(problems, "qos", 0..=2));
-    let retain = of("retain").and_then(|table| table.boolean(problems, "retain")).unwrap_or(false);
-    let payload_text = of("payload").and_then(|table| table.text(problems, "payload"));
+pub(super) fn shape<'t>(problems: &mut Problems, table: &Table<'t>) -> Shape<'t> {
+    let qos = table.integer(problems, "qos", 0..=2);
+    let retain = table.boolean(problems, "retain").unwrap_or(false);
+    let payload_text = table.text(problems, "payload");
     let payload = payload_text.as_ref().and_then(|(text, span)| {
         let found = Payload::NAMES.iter().find(|(_, name)| name == text).map(|&(payload, _)| payload);
         if found.is_none() {
@@ -42,6 +39,7 @@ pub(super) fn shape<'t>(
     });
     Shape {
         topic: table.text(problems, "topic"),
+        has_own_topic: table.own("topic").is_some(),
         qos: match qos {
             Some(1) => QoS::AtLeastOnce,
             Some(2) => QoS::ExactlyOnce,

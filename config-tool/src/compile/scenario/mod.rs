@@ -30,7 +30,7 @@ pub fn parse_scenario(
     let mut problems = Problems::default();
     let (root, hidden) = syntax::parse(&mut problems, &source.text);
     let Some(root) = root else { return Err(problems.finish(&source.text, &hidden)) };
-    let root = Table { table: root.get_ref(), span: 0..0, name: "the scenario".to_owned() };
+    let root = Table::new(root.get_ref(), 0..0, "the scenario");
     root.refuse_others(&mut problems, &["seed", "light", "fault"], &[]);
     let in_file = root.integer(&mut problems, "seed", 0..=i64::MAX).and_then(|seed| u64::try_from(seed).ok());
     let seed = seed.or(in_file).unwrap_or(0);
@@ -46,7 +46,7 @@ pub fn parse_scenario(
             problems.error(Code::Shape, span.clone(), message, "write `[fault.NAME]`");
             continue;
         };
-        let table = Table { table: inner, span: span.clone(), name: format!("[fault.{name}]") };
+        let table = Table::new(inner, span.clone(), format!("[fault.{name}]"));
         faults.extend(fault::fault(&mut problems, name, &table));
     }
     let scenario = Scenario { seed, environment, faults };
@@ -76,7 +76,7 @@ fn told(invalid: &InvalidScenario) -> (String, String) {
 fn table<'t>(problems: &mut Problems, root: &Table<'t>, key: &str) -> Option<Table<'t>> {
     let value = root.get(key)?;
     match value.get_ref() {
-        DeValue::Table(table) => Some(Table { table, span: value.span(), name: format!("[{key}]") }),
+        DeValue::Table(table) => Some(Table::new(table, value.span(), format!("[{key}]"))),
         other => {
             wrong_type(problems, key, value.span(), other, "a table");
             None

@@ -11,7 +11,7 @@ use super::super::keys;
 use super::super::problems::Problems;
 use super::super::reader::Table;
 use super::super::value::{parsed, wrong_type};
-use super::{identifier, table};
+use super::named;
 
 /// The names D0 to D8 on the boards whose pins have names, as GPIO numbers.
 const D_PINS: [u8; 9] = [16, 5, 4, 0, 2, 14, 12, 13, 15];
@@ -35,17 +35,8 @@ pub(in super::super) fn i2c<'t>(
     board: Option<&str>,
 ) -> Vec<I2cBus<'t>> {
     let mut buses: Vec<I2cBus<'t>> = Vec::new();
-    let Some((i2c, _)) = table(problems, root, "i2c") else { return buses };
-    for (id, key_span, value) in i2c.entries() {
-        let span = value.span();
-        let DeValue::Table(inner) = value.get_ref() else {
-            let help = "name the bus: `[i2c.main]` with `sda` and `scl`".to_owned();
-            problems.error(Code::Shape, key_span, format!("`{id}` stands directly in [i2c]"), help);
-            continue;
-        };
-        identifier(problems, key_span.clone(), id);
-        let name = format!("[i2c.{id}]");
-        let bus = Table { table: inner, span: key_span.clone(), name: name.clone() };
+    let help = "name the bus: `[i2c.main]` with `sda` and `scl`";
+    for (id, bus) in named(problems, root, "i2c", help) {
         bus.refuse_others(problems, &keys::I2C.names(), &[]);
         let frequency_hz = frequency(problems, &bus).unwrap_or(Or::<100_000>::DEFAULT);
         let (sda, scl) = (pin(problems, &bus, "sda", board), pin(problems, &bus, "scl", board));
@@ -64,8 +55,8 @@ pub(in super::super) fn i2c<'t>(
         if sda == scl {
             problems.error(
                 Code::Duplicate,
-                span.clone(),
-                format!("{name} has {} as sda and as scl", shown(sda)),
+                bus.span.clone(),
+                format!("{} has {} as sda and as scl", bus.name, shown(sda)),
                 "give each a pin of its own",
             );
         }
@@ -96,7 +87,7 @@ fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>)
     let value = bus.get(key)?;
     let gpio = match value.get_ref() {
         DeValue::Integer(number) => parsed(number).and_then(|number| u8::try_from(number).ok()),
-        DeValue::String(text) => named(problems, key, text, value.span(), board)?,
+        DeValue::String(text) => pin_named(problems, key, text, value.span(), board)?,
         other => {
             wrong_type(problems, key, value.span(), other, "a GPIO number");
             return None;
@@ -130,7 +121,7 @@ fn pin(problems: &mut Problems, bus: &Table<'_>, key: &str, board: Option<&str>)
 }
 
 /// Returns the pin that a board calls `D2`; the outer option is none where that is told already.
-fn named(
+fn pin_named(
     problems: &mut Problems,
     key: &str,
     text: &str,

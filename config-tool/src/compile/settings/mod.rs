@@ -14,9 +14,10 @@ use toml::de::DeValue;
 use super::diagnostic::Code;
 use super::keys;
 use super::nearest::nearest;
+use super::placeholder::Names;
 use super::problems::Problems;
 use super::reader::Table;
-use super::value::{Value, wrong_type};
+use super::value::wrong_type;
 
 pub(super) use i2c::i2c;
 pub(super) use mqtt::mqtt;
@@ -26,14 +27,10 @@ pub(super) use usb::usb;
 pub(super) const BOARDS: &[&str] = &["d1-mini", "nodemcu"];
 
 /// Returns a table at the top of the file.
-pub(super) fn table<'t>(
-    problems: &mut Problems,
-    root: &Table<'t>,
-    key: &'t str,
-) -> Option<(Table<'t>, Range<usize>)> {
+pub(super) fn table<'t>(problems: &mut Problems, root: &Table<'t>, key: &str) -> Option<Table<'t>> {
     let value = root.get(key)?;
     match value.get_ref() {
-        DeValue::Table(_) => Some((as_table(value, key)?, value.span())),
+        DeValue::Table(table) => Some(Table::new(table, value.span(), format!("[{key}]"))),
         DeValue::Array(_) => None,
         other => {
             wrong_type(problems, key, value.span(), other, &format!("a table: `[{key}]`"));
@@ -42,11 +39,24 @@ pub(super) fn table<'t>(
     }
 }
 
-fn as_table<'t>(value: Value<'t>, name: &'t str) -> Option<Table<'t>> {
-    match value.get_ref() {
-        DeValue::Table(table) => Some(Table { table, span: value.span(), name: format!("[{name}]") }),
-        _ => None,
+/// Returns the tables with identifiers below `key`, in the order of the text; `help` is for what is none of them.
+pub(super) fn named<'t>(
+    problems: &mut Problems,
+    root: &Table<'t>,
+    key: &str,
+    help: &str,
+) -> Vec<(&'t str, Table<'t>)> {
+    let entries = table(problems, root, key).map(|table| table.entries()).unwrap_or_default();
+    let mut tables = Vec::new();
+    for (id, span, value) in entries {
+        let DeValue::Table(table) = value.get_ref() else {
+            problems.error(Code::Shape, span, format!("`{id}` stands directly in [{key}]"), help);
+            continue;
+        };
+        identifier(problems, span.clone(), id);
+        tables.push((id, Table::new(table, span, format!("[{key}.{id}]"))));
     }
+    tables
 }
 
 /// Checks an identifier.
@@ -72,25 +82,31 @@ pub(super) fn short_text<'t>(
     most: usize,
 ) -> Option<&'t str> {
     let (text, span) = table.text(problems, key)?;
-    if !is_text(text, most) {
-        let message = if text.is_empty() {
-            format!("`{key}` is empty")
-        } else {
-            format!("`{key}` has {} bytes", text.len())
+    is_short(problems, key, text, span, most).then_some(text)
+}
+
+/// Checks the length of a text.
+pub(super) fn is_short(
+    problems: &mut Problems,
+    key: &str,
+    text: &str,
+    span: Range<usize>,
+    most: usize,
+) -> bool {
+    let is_short = is_text(text, most);
+    if !is_short {
+        let message = match text.len() {
+            0 => format!("`{key}` is empty"),
+            len => format!("`{key}` has {len} bytes"),
         };
-        problems.error(
-            Code::Text,
-            span,
-            message,
-            format!("1 to {most} bytes without control characters are possible"),
-        );
-        return None;
+        let help = format!("1 to {most} bytes without control characters are possible");
+        problems.error(Code::Text, span, message, help);
     }
-    Some(text)
+    is_short
 }
 
 pub(super) fn device<'t>(problems: &mut Problems, root: &Table<'t>) -> Option<Device<'t>> {
-    let Some((device, span)) = table(problems, root, "device") else {
+    let Some(device) = table(problems, root, "device") else {
         if root.get("device").is_none() {
             problems.error(
                 Code::MissingKey,
@@ -101,7 +117,6 @@ pub(super) fn device<'t>(problems: &mut Problems, root: &Table<'t>) -> Option<De
         }
         return None;
     };
-    let device = Table { span: span.clone(), name: "[device]".to_owned(), ..device };
     device.refuse_others(problems, &keys::DEVICE.names(), keys::DEVICE.later);
     if let Some((board, span)) = device.text(problems, "board")
         && !BOARDS.contains(&board)
@@ -123,25 +138,35 @@ pub(super) fn device<'t>(problems: &mut Problems, root: &Table<'t>) -> Option<De
 /// Returns the board's name, where it is one whose pins have names.
 pub(super) fn board<'t>(root: &Table<'t>) -> Option<&'t str> {
     let DeValue::Table(device) = root.get("device")?.get_ref() else { return None };
-    let board = device.iter().find(|(key, _)| key.get_ref() == "board")?.1.get_ref().as_str()?;
+    let board = device.get("board")?.get_ref().as_str()?;
     BOARDS.contains(&board).then_some(board)
 }
 
-pub(super) fn vars<'t>(problems: &mut Problems, root: &Table<'t>) -> BTreeMap<&'t str, &'t str> {
+/// Returns what placeholders stand for.
+pub(super) fn names(problems: &mut Problems, root: &Table<'_>) -> Names {
+    let device = root.get("device").and_then(|device| device.get_ref().as_table()?.get("name"));
+    let device = device.and_then(|name| name.get_ref().as_str()).filter(|name| is_identifier(name));
+    // Without a name something else is told.
+    Names { device: device.unwrap_or("x").to_owned(), vars: vars(problems, root) }
+}
+
+fn vars(problems: &mut Problems, root: &Table<'_>) -> BTreeMap<String, String> {
     let mut vars = BTreeMap::new();
-    let Some((table, _)) = table(problems, root, "vars") else { return vars };
-    for (key, _, value) in table.entries() {
-        match value.get_ref() {
-            DeValue::String(text) if is_text(text, TOPIC_LEN) => {
-                vars.insert(key, text.as_ref());
-            }
+    let entries = table(problems, root, "vars").map(|table| table.entries()).unwrap_or_default();
+    for (key, _, value) in entries {
+        let text = match value.get_ref() {
+            DeValue::String(text) if is_text(text, TOPIC_LEN) => text,
             DeValue::String(_) => {
                 let help = format!("1 to {TOPIC_LEN} bytes without control characters are possible");
                 problems.error(Code::Text, value.span(), format!("`{key}` can stand for nothing"), help);
-                vars.insert(key, "x");
+                "x"
             }
-            other => wrong_type(problems, key, value.span(), other, "a text in quotation marks"),
-        }
+            other => {
+                wrong_type(problems, key, value.span(), other, "a text in quotation marks");
+                "x"
+            }
+        };
+        vars.insert(key.to_owned(), text.to_owned());
     }
     vars
 }

@@ -23,7 +23,7 @@ pub(in super::super) fn mqtt<'t>(
     root: &Table<'t>,
     secrets: &mut Vec<(&'static str, SecretSource)>,
 ) -> Option<Mqtt<'t>> {
-    let Some((mqtt, span)) = table(problems, root, "mqtt") else {
+    let Some(mqtt) = table(problems, root, "mqtt") else {
         if root.get("mqtt").is_none() {
             problems.error(
                 Code::MissingKey,
@@ -34,7 +34,6 @@ pub(in super::super) fn mqtt<'t>(
         }
         return None;
     };
-    let mqtt = Table { span: span.clone(), name: "[mqtt]".to_owned(), ..mqtt };
     mqtt.refuse_others(problems, &keys::MQTT.names(), keys::MQTT.later);
     let client_identifier = short_text(problems, &mqtt, "client-id", CLIENT_IDENTIFIER_LEN);
     let username = short_text(problems, &mqtt, "username", CREDENTIAL_LEN);

@@ -12,8 +12,7 @@ use super::table;
 
 /// Reads the link: the address keys of `[usb]`.
 pub(in super::super) fn usb(problems: &mut Problems, root: &Table<'_>) -> Link {
-    let Some((usb, span)) = table(problems, root, "usb") else { return Link::default() };
-    let usb = Table { span: span.clone(), name: "[usb]".to_owned(), ..usb };
+    let Some(usb) = table(problems, root, "usb") else { return Link::default() };
     usb.refuse_others(problems, &keys::USB.names(), keys::USB.later);
     let ip = |problems: &mut Problems, key: &str| {
         let (text, span) = usb.text(problems, key)?;

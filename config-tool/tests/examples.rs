@@ -72,6 +72,21 @@ fn the_scenario_of_failures_is_told_on_the_health_topic() {
     assert_eq!(offline, 2, "the will, for the broker's restart and for the blackout");
 }
 
+/// Returns what `check` says of a need of a file.
+fn need(file: &str, name: &str) -> String {
+    let check =
+        Command::new(env!("CARGO_BIN_EXE_dunlin")).args(["check", file]).current_dir(folder()).output();
+    let text = String::from_utf8(check.unwrap().stdout).unwrap();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap();
+    line.trim().to_owned()
+}
+
+/// Bytes of a PUBLISH packet with two bytes of length (MQTT 5, section 3.3) and no identifier.
+fn packet_len(message: &str) -> usize {
+    let (topic, payload) = message.split_once("  ").unwrap();
+    3 + 2 + topic.len() + 1 + payload.len()
+}
+
 #[test]
 fn a_day_has_as_many_samples_as_messages_and_every_message_arrives() {
     let output = Command::new(env!("CARGO_BIN_EXE_dunlin"))
@@ -89,28 +104,28 @@ fn a_day_has_as_many_samples_as_messages_and_every_message_arrives() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+    // `check` knew it: the count, and no more bytes.
+    let told = need("tutorial.toml", "messages");
+    assert!(told.starts_with(&format!("{messages} a day, at most ")), "{told}");
+    let most: f64 = told.split_whitespace().nth(5).unwrap().parse().unwrap();
+    let payloads = text.lines().find_map(|line| line.strip_prefix("messages ")?.split_once('('));
+    let payloads: usize = payloads.unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    let frames = 43_200 * packet_len("test-topic  ") + 1_439 * packet_len("dunlin/esp8266/stats  ");
+    let sent = (payloads + frames) as f64 / 1e6;
+    assert!(sent <= most && 2.0 * sent > most, "{sent} of {most} MB");
 }
 
 #[test]
-fn no_message_is_longer_than_the_budget_says() {
+fn no_packet_is_longer_than_the_budget_says() {
     for file in ["minimal", "tutorial", "filters", "qos", "two-buses", "failures"] {
         let name = format!("{file}.toml");
-        let check =
-            Command::new(env!("CARGO_BIN_EXE_dunlin")).args(["check", &name]).current_dir(folder()).output();
-        let text = String::from_utf8(check.unwrap().stdout).unwrap();
-        let line = text.lines().find(|line| line.contains("worst message")).unwrap();
-        let most: usize = line.split_whitespace().nth(2).unwrap().parse().unwrap();
+        let told = need(&name, "worst packet");
+        let most: usize = told.split_whitespace().next().unwrap().parse().unwrap();
         let reports =
             |line: &&String| !["/info", "/stats", "/status", "/health"].iter().any(|own| line.contains(own));
         let messages = messages(&name, &[]);
-        let longest = messages
-            .iter()
-            .filter(reports)
-            .filter_map(|line| line.split_once("  "))
-            .map(|(_, payload)| payload.len())
-            .max();
-        assert!(longest.unwrap() <= most, "{file}: {longest:?} of {most}");
-        assert!(2 * longest.unwrap() > most / 2, "{file}: {most} is far from {longest:?}");
+        let longest = messages.iter().filter(reports).map(|message| packet_len(message)).max().unwrap();
+        assert!(longest <= most && 2 * longest > most, "{file}: {longest} of {most}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, DEFAULT_FILE, Exit};
-use crate::compile::{Compiled, FILE_SIZE, Severity, Source, compile, more};
+use crate::compile::{Budget, Compiled, FILE_SIZE, Severity, Source, budget, compile, more};
 
 /// How problems are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,7 +146,7 @@ fn tell(source: &Source, compiled: &Compiled, format: Format) {
             counted(warnings, "warning")
         ),
         Some(image) => {
-            let budget = crate::compile::budget(image);
+            let budget = budget(image);
             println!(
                 "{}",
                 if warnings > 0 {
@@ -164,14 +164,13 @@ fn tell(source: &Source, compiled: &Compiled, format: Format) {
 
 /// The verdict on a file as a JSON object: it follows the objects of its problems.
 fn summary(source: &Source, compiled: &Compiled) -> serde_json::Value {
-    let budget = compiled.image.as_deref().map(crate::compile::budget).unwrap_or_default();
-    let lines: Vec<_> = budget.into_iter().map(|(name, value)| serde_json::json!([name, value])).collect();
+    let budget = compiled.image.as_deref().and_then(Budget::of);
     serde_json::json!({
         "version": 1,
         "file": source.name,
         "device": compiled.device,
         "refused": compiled.is_refused(),
         "untold": compiled.untold,
-        "budget": lines,
+        "budget": budget.map(|budget| budget.json()),
     })
 }

@@ -26,7 +26,7 @@ mod value;
 use dunlin_config_format::limits::{REPORTS, SENSORS};
 use toml::de::DeValue;
 
-pub use budget::budget;
+pub use budget::{Budget, budget};
 pub use diagnostic::{Code, Diagnostic, Severity, Source, more, told};
 pub use difference::{Difference, Line, difference};
 use model::Model;
@@ -181,7 +181,8 @@ fn check_whole(problems: &mut Problems, root: &Table<'_>, model: &Model<'_>) {
         let help = "add `[sensor.ID]` with `driver` and `period`";
         problems.warning(Code::NoSensor, 0..0, "the file has no sensors: the node measures nothing", help);
     }
-    let words = model.with_config(|config| config.filter_words());
+    let (words, busy) = model.with_config(|config| (config.filter_words(), budget::busy(config)));
+    check_buses(problems, root, &busy);
     let most = dunlin_config_format::limits::FILTER_WORDS;
     if words > most {
         let message = format!("the filters need {words} words of memory");
@@ -191,5 +192,22 @@ fn check_whole(problems: &mut Problems, root: &Table<'_>, model: &Model<'_>) {
             message,
             format!("a device has {most}: use smaller windows"),
         );
+    }
+}
+
+/// Refuses more samples than there is time for on a bus, and on all of them: one processor drives their lines in turn.
+fn check_buses(problems: &mut Problems, root: &Table<'_>, busy: &[(String, f64)]) {
+    let help = "write longer periods, or a higher `frequency`";
+    let seconds = |share: f64| format!("{share:.2} s of every second");
+    for (id, share) in busy.iter().filter(|(_, share)| *share > 1.0) {
+        let bus = root.get("i2c").and_then(|i2c| i2c.get_ref().as_table()?.get_key_value(id.as_str()));
+        let span = bus.map_or(0..0, |(key, _)| key.span());
+        problems.error(Code::Budget, span, format!("[i2c.{id}] would be busy for {}", seconds(*share)), help);
+    }
+    let all: f64 = busy.iter().map(|(_, share)| share).sum();
+    if all > 1.0 && busy.iter().all(|(_, share)| *share <= 1.0) {
+        let span = root.get("i2c").map_or(0..0, |value| value.span().start..value.span().start + 1);
+        let message = format!("the buses would be busy for {} together", seconds(all));
+        problems.error(Code::Budget, span, message, help);
     }
 }

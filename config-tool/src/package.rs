@@ -5,6 +5,7 @@ use std::path::Path;
 
 use dunlin_config_format::config::Config;
 use dunlin_config_format::image::{HeaderError, Image, ImageError, MAGIC};
+use dunlin_config_format::limits::CREDENTIAL_LEN;
 
 use crate::compile::{SecretSource, Source, compile, told};
 use crate::device::Package;
@@ -38,8 +39,9 @@ pub fn load(path: &Path) -> Result<Package, PackageError> {
     }
     let Compiled { image, secrets: sources, warnings } =
         compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Ok(Package { warnings, ..from_image(image, secrets(folder, sources)?)? })
+    let found = sources.into_iter().map(|(name, source)| Ok((name.to_owned(), secret(path, &source)?)));
+    let secrets = found.collect::<Result<_, PackageError>>()?;
+    Ok(Package { warnings, ..from_image(image, secrets)? })
 }
 
 /// Reads a file for a board that needs no secrets; returns beside the package which of its secrets are missing, and why.
@@ -58,9 +60,7 @@ pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), Packa
     }
     let Compiled { image, secrets: sources, warnings } =
         compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let missing = sources.into_iter().filter_map(|(_, source)| secret(folder, source).err());
-    let missing = missing.map(|error| error.to_string()).collect();
+    let missing = missing_secrets(path, &sources);
     Ok((Package { warnings, ..from_image(image, Vec::new())? }, missing))
 }
 
@@ -101,30 +101,43 @@ fn compiled(name: &str, text: &str) -> Result<Compiled, PackageError> {
     }
 }
 
-/// Finds the secrets of a file.
-fn secrets(folder: &Path, sources: Secrets) -> Result<Vec<(String, Vec<u8>)>, PackageError> {
-    sources.into_iter().map(|(name, source)| Ok((name.to_owned(), secret(folder, source)?))).collect()
+/// Tells which secrets of the file at `path` a push would miss, and why: each a line that shows none of them.
+pub(crate) fn missing_secrets(path: &Path, sources: &[(&'static str, SecretSource)]) -> Vec<String> {
+    sources
+        .iter()
+        .filter_map(|(_, source)| secret(path, source).err())
+        .map(|error| error.to_string())
+        .collect()
 }
 
-fn secret(folder: &Path, source: SecretSource) -> Result<Vec<u8>, PackageError> {
-    match source {
-        SecretSource::Plain(text) => Ok(text.0.into_bytes()),
-        SecretSource::Env(name) => std::env::var(&name)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .map(String::into_bytes)
-            .ok_or_else(|| PackageError(format!("the variable `{name}` is not set: `export {name}=…`"))),
-        SecretSource::File(path) => {
-            let text = std::fs::read_to_string(folder.join(&path))
-                .map_err(|error| PackageError(format!("the secret file `{path}` can't be read: {error}")))?;
+/// Finds a secret of the file at `path`.
+fn secret(path: &Path, source: &SecretSource) -> Result<Vec<u8>, PackageError> {
+    let (text, whence) = match source {
+        SecretSource::Plain(text) => (text.0.clone(), "the file".to_owned()),
+        SecretSource::Env(name) => {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            let missing = || PackageError(format!("the variable `{name}` is not set: `export {name}=…`"));
+            (value.ok_or_else(missing)?, format!("the variable `{name}`"))
+        }
+        SecretSource::File(name) => {
+            let whole = path.parent().unwrap_or(Path::new("")).join(name);
+            let text = std::fs::read_to_string(whole)
+                .map_err(|error| PackageError(format!("the secret file `{name}` can't be read: {error}")))?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
             if text.is_empty() {
-                return Err(PackageError(format!("the secret file `{path}` is empty")));
+                return Err(PackageError(format!("the secret file `{name}` is empty")));
             }
-            Ok(text.as_bytes().to_vec())
+            (text.to_owned(), format!("the secret file `{name}`"))
         }
+    };
+    if text.len() > CREDENTIAL_LEN {
+        let len = text.len();
+        return Err(PackageError(format!(
+            "the secret in {whence} has {len} bytes: at most {CREDENTIAL_LEN} are possible"
+        )));
     }
+    Ok(text.into_bytes())
 }
 
 /// Makes a package of an image and the secrets that it names. Secrets that are left out stay as they are on the board.

@@ -1,5 +1,9 @@
 //! A secret never appears in any output, wherever it stands and however its key is spelt.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use dunlin::compile::{Source, compile};
 use proptest::prelude::*;
 
@@ -105,4 +109,49 @@ fn a_flood_of_problems_is_a_hundred_and_a_number() {
     let (first, last) = (compiled.diagnostics.first().unwrap(), compiled.diagnostics.last().unwrap());
     assert!(first.span.start < last.span.start);
     assert!(last.short(&source).starts_with("flood.toml:99:1: "), "{}", last.short(&source));
+}
+
+#[test]
+fn a_missing_secret_is_noted_and_refuses_nothing() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("missing-secrets");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let file = |source: &str| {
+        let text = format!(
+            "[device]\nname = \"n\"\n[mqtt]\nbroker = \"10.0.0.1\"\nusername = \"u\"\npassword = {source}\n"
+        );
+        fs::write(folder.join("node.toml"), text).unwrap();
+    };
+    // Says what is told on both outputs, seen from another folder.
+    let run = |arguments: &[&str], secret: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dunlin"));
+        command.args(arguments).arg(folder.join("node.toml")).env_remove("DUNLIN_TEST_SECRET");
+        let output = command.envs(secret.map(|value| ("DUNLIN_TEST_SECRET", value))).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains("hunter"), "{text}");
+        text
+    };
+    file("{ env = \"DUNLIN_TEST_SECRET\" }");
+    let note = "note: the variable `DUNLIN_TEST_SECRET` is not set: `export DUNLIN_TEST_SECRET=…`; `dunlin push` needs it";
+    for arguments in [&["check"][..], &["check", "--format", "short"], &["compile"]] {
+        assert!(run(arguments, None).contains(note), "{arguments:?}");
+        assert!(run(arguments, Some("")).contains(note), "{arguments:?}");
+        assert!(!run(arguments, Some("hunter2")).contains("note:"), "{arguments:?}");
+    }
+    let json = |secret| {
+        let text = run(&["check", "--format", "json"], secret);
+        let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        value["missing-secrets"].as_array().unwrap().len()
+    };
+    assert_eq!((json(None), json(Some("hunter2"))), (1, 0));
+    assert!(run(&["check"], Some(&"hunter2".repeat(10))).contains("has 70 bytes: at most 64 are possible"));
+    // A file is looked for beside the configuration.
+    file("{ file = \"secret\" }");
+    assert!(run(&["check"], None).contains("note: the secret file `secret` can't be read"));
+    fs::write(folder.join("secret"), "\n").unwrap();
+    assert!(run(&["check"], None).contains("note: the secret file `secret` is empty"));
+    fs::write(folder.join("secret"), "hunter2\n").unwrap();
+    assert!(!run(&["check"], None).contains("note:"));
 }

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CommandError, DEFAULT_FILE, Exit};
 use crate::compile::{Budget, Compiled, FILE_SIZE, Severity, Source, budget, compile, more};
+use crate::package::missing_secrets;
 
 /// How problems are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,7 +47,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             }
         };
         let compiled = compile(&source);
-        tell(&source, &compiled, arguments.format);
+        let missing =
+            if compiled.is_refused() { Vec::new() } else { missing_secrets(file, &compiled.secrets) };
+        tell(&source, &compiled, &missing, arguments.format);
         let warned = compiled.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);
         if !compiled.is_refused() && arguments.deny_warnings && warned {
             eprintln!("{}: refused, because it has warnings (--deny-warnings)", source.name);
@@ -76,6 +79,11 @@ fn unreadable(file: &Path, error: &str, format: Format) {
 /// Returns whether colours are wanted: at a terminal, unless `NO_COLOR` is set and not empty (no-color.org).
 pub(crate) fn has_color() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Tells of a secret that only a push needs.
+pub(super) fn note(secret: &str) -> String {
+    format!("note: {secret}; `dunlin push` needs it, an image holds its name only")
 }
 
 /// A number of things, in words: `1 error`, `2 errors`.
@@ -116,7 +124,7 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
     Ok(Source { name: if shown.to_string() == "-" { "<stdin>".to_owned() } else { shown.to_string() }, text })
 }
 
-fn tell(source: &Source, compiled: &Compiled, format: Format) {
+fn tell(source: &Source, compiled: &Compiled, missing: &[String], format: Format) {
     let color = has_color();
     if format == Format::Human {
         let device = compiled.device.as_deref().unwrap_or("unnamed");
@@ -130,9 +138,12 @@ fn tell(source: &Source, compiled: &Compiled, format: Format) {
         }
     }
     if format == Format::Json {
-        println!("{}", summary(source, compiled));
+        println!("{}", summary(source, compiled, missing));
     } else if let Some(more) = more(source, compiled.untold) {
         println!("{more}");
+    }
+    if format == Format::Short {
+        missing.iter().for_each(|secret| println!("{}: {}", source.name, note(secret)));
     }
     if format != Format::Human {
         return;
@@ -158,12 +169,13 @@ fn tell(source: &Source, compiled: &Compiled, format: Format) {
             for (name, value) in budget {
                 println!("  {name:<16} {value}");
             }
+            missing.iter().for_each(|secret| println!("{}", note(secret)));
         }
     }
 }
 
 /// The verdict on a file as a JSON object: it follows the objects of its problems.
-fn summary(source: &Source, compiled: &Compiled) -> serde_json::Value {
+fn summary(source: &Source, compiled: &Compiled, missing: &[String]) -> serde_json::Value {
     let budget = compiled.image.as_deref().and_then(Budget::of);
     serde_json::json!({
         "version": 1,
@@ -171,6 +183,7 @@ fn summary(source: &Source, compiled: &Compiled) -> serde_json::Value {
         "device": compiled.device,
         "refused": compiled.is_refused(),
         "untold": compiled.untold,
+        "missing-secrets": missing,
         "budget": budget.map(|budget| budget.json()),
     })
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{CommandError, DEFAULT_FILE, Exit, check};
 use crate::compile::{compile, told};
+use crate::package::missing_secrets;
 
 /// Write the image of a file; it holds no secret
 #[derive(Args)]
@@ -26,6 +27,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         eprintln!("{problem}");
     }
     let Some(image) = compiled.image else { return Ok(Exit::Refused) };
+    for secret in missing_secrets(&arguments.file, &compiled.secrets) {
+        eprintln!("{}", check::note(&secret));
+    }
     let shown = output.display();
     std::fs::write(&output, &image)
         .map_err(|error| CommandError::new(Exit::Device, format!("`{shown}`: {error}")))?;

@@ -163,6 +163,16 @@ fn secret(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<Secret
             problems.error(Code::Secret, value.span(), format!("`{key}` is empty"), help);
             None
         }
+        DeValue::String(text) if text.len() > CREDENTIAL_LEN => {
+            let message = format!("`{key}` has {} bytes", text.len());
+            problems.error(
+                Code::Secret,
+                value.span(),
+                message,
+                format!("at most {CREDENTIAL_LEN} are possible"),
+            );
+            None
+        }
         DeValue::String(text) => {
             problems.warning(Code::Secret, value.span(), format!("`{key}` stands in the file"), help);
             Some(SecretSource::Plain(Plain(text.to_string())))

@@ -16,6 +16,7 @@ pub mod message;
 pub mod packet;
 pub mod reason;
 pub mod slot;
+mod strict;
 pub mod topic;
 
 pub use config::Config;

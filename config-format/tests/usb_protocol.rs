@@ -1,15 +1,22 @@
 //! `usb-protocol.md` against the code: every table, every number, every annotated frame.
 //!
 //! The tables are compared with the source text of the messages, which is where their keys and types are written.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod document;
+#[path = "document/source.rs"]
+mod source;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use document::cells;
 use dunlin_config_format::frame::{MAX_CHANNEL, MAX_FRAME, MAX_PAYLOAD};
 use dunlin_config_format::message::{MAX_DATA, PROTOCOL_MAJOR, PROTOCOL_MINOR};
 use dunlin_config_format::packet::{CARRIER_HOLDS_MS, HOST_ADDRESS, MAX_FRAGMENT, MTU, NODE_ADDRESS};
+use source::fields;
 
-const DOCUMENT: &str = include_str!("../../usb-protocol.md");
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| document::read("usb-protocol.md"));
 const VECTORS: &str = include_str!("vectors/usb-frames.txt");
 const FRAME: &str = include_str!("../src/frame.rs");
 const KINDS: &str = include_str!("../src/message/kind.rs");
@@ -36,26 +43,13 @@ fn messages() -> BTreeMap<String, Vec<Key>> {
                 || source.contains(&format!("impl Message for {name}<"))
             {
                 let body = part.split_once('{').unwrap().1.split("\n}").next().unwrap();
-                messages.insert(name, fields(body));
+                let keys =
+                    fields(body).into_iter().map(|field| (field.number, field.name, words(&field.kind)));
+                messages.insert(name, keys.collect());
             }
         }
     }
     messages
-}
-
-fn fields(body: &str) -> Vec<Key> {
-    let mut keys = Vec::new();
-    let mut number = None;
-    for line in body.lines().map(str::trim) {
-        if line.starts_with("#[") {
-            let after = ["n(", "b("].iter().find_map(|mark| line.split_once(mark)).unwrap().1;
-            number = after.split(')').next().unwrap().parse().ok();
-        } else if let Some((name, kind)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": "))
-        {
-            keys.push((number.take().unwrap(), name.to_owned(), words(kind.trim_end_matches(','))));
-        }
-    }
-    keys
 }
 
 /// A Rust type in the document's words.
@@ -73,12 +67,6 @@ fn words(kind: &str) -> String {
         other => other,
     }
     .to_owned()
-}
-
-/// The cells of a table's row.
-fn cells(line: &str) -> Option<Vec<String>> {
-    let inner = line.strip_prefix("| ")?.strip_suffix(" |")?;
-    Some(inner.split(" | ").map(|cell| cell.trim_matches('`').to_owned()).collect())
 }
 
 #[test]
@@ -174,7 +162,7 @@ fn every_frame_is_a_vector_and_every_vector_is_shown() {
             .filter_map(|line| line.split_once(" = 00 "))
             .collect()
     };
-    assert_eq!(frames(DOCUMENT), frames(VECTORS));
+    assert_eq!(frames(&DOCUMENT), frames(VECTORS));
 }
 
 fn hardware(address: [u8; 6]) -> String {

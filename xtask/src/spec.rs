@@ -4,11 +4,19 @@ use std::process::Command;
 
 use crate::routine::run;
 
-/// Runs the tests that read `flash-layout.md` and `usb-protocol.md`.
+/// Runs the tests that read `flash-layout.md` and `usb-protocol.md`: tables and annotated bytes against the format, the order
+/// of writes against the slot store, and the tutorial's image against the compiler.
 pub(crate) fn spec(_: &[String]) -> Result<(), String> {
     let test = |package: &str, test: &str| {
         run(Command::new("cargo").args(["test", "--quiet", "--package", package, "--test", test]))
     };
-    test("dunlin", "flash_layout")?;
-    test("dunlin-config-format", "usb_protocol")
+    for (package, name) in [
+        ("dunlin-config-format", "flash_layout"),
+        ("dunlin-config-format", "usb_protocol"),
+        ("dunlin-twin", "flash_layout"),
+        ("dunlin", "flash_layout"),
+    ] {
+        test(package, name)?;
+    }
+    Ok(())
 }

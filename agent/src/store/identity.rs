@@ -206,7 +206,7 @@ impl Entries {
             return None;
         }
         flash.read(self.at, &mut head).ok()?;
-        let head = EntryHead::decode(head)?;
+        let head = EntryHead::decode(head).filter(|head| self.at + head.entry_len() <= self.end)?;
         let address = self.at + ENTRY_HEAD_SIZE as u32;
         let mut name = Vec::new();
         name.resize_default(head.name_len.into()).ok()?;

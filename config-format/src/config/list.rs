@@ -5,6 +5,8 @@ use core::marker::PhantomData;
 use minicbor::decode::{self, Decode, Decoder};
 use minicbor::encode::{self, Encode, Encoder, Write};
 
+use crate::strict;
+
 /// Values in order, borrowed as they are or as their encoding.
 ///
 /// A device cannot hold 64 decoded reports; it keeps the body and decodes an element whenever it is asked for. A list
@@ -132,7 +134,7 @@ impl<'b, C, T: Decode<'b, C>> Decode<'b, C> for List<'b, T> {
         let count = d.array()?.ok_or_else(indefinite)?;
         let start = d.position();
         for _ in 0..count {
-            T::decode(d, ctx)?;
+            strict::known::<C, T>(d, ctx)?;
         }
         let elements = d.input().get(start..d.position()).unwrap_or_default();
         let count = usize::try_from(count).map_err(|_| indefinite())?;

@@ -21,6 +21,8 @@ pub use validate::{Fault, Invalid, Part, is_free_pin, is_identifier, is_text, is
 use minicbor::encode::write::Cursor;
 use minicbor::{Decode, Decoder, Encode};
 
+use crate::strict;
+
 /// Everything that makes a board this node.
 ///
 /// Holding one from [`Config::decode`] proves that every limit holds, every index points at something, and every string
@@ -64,7 +66,8 @@ pub struct Names<'a> {
 /// Why bytes are not the body of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Not the CBOR that a body is made of, or a value of a kind that this reader does not know; at a byte offset.
+    /// Not the CBOR that a body is made of, keys that do not rise, or a value of a kind that this reader does not know; at a
+    /// byte offset.
     Malformed {
         /// Offset of the first byte that does not fit.
         offset: usize,
@@ -97,12 +100,15 @@ impl<'a> Config<'a> {
             return Err(DecodeError::TooLong { len: body.len() });
         }
         let mut decoder = Decoder::new(body);
-        let config: Config<'a> = decoder.decode().map_err(|error| DecodeError::Malformed {
+        let malformed = |error: minicbor::decode::Error, decoder: &Decoder<'_>| DecodeError::Malformed {
             offset: error.position().unwrap_or(decoder.position()),
-        })?;
+        };
+        let config: Config<'a> = decoder.decode().map_err(|error| malformed(error, &decoder))?;
         if decoder.position() != body.len() {
             return Err(DecodeError::Trailing { offset: decoder.position() });
         }
+        decoder.set_position(0);
+        strict::check_keys(&mut decoder, Self::DEPTH).map_err(|error| malformed(error, &decoder))?;
         config.validate().map_err(DecodeError::Invalid)?;
         Ok(config)
     }
@@ -118,6 +124,9 @@ impl<'a> Config<'a> {
         minicbor::encode(self, &mut cursor).map_err(|_| BufferTooSmall)?;
         Ok(cursor.position())
     }
+
+    /// Levels of maps and arrays in a body whose keys are checked: more than this version knows.
+    const DEPTH: u8 = 8;
 
     /// Bytes of a body within which its [`Names`] stand.
     pub const NAMES_SIZE: usize = 512;

@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::settings::is_false;
 use super::{Filter, List};
+use crate::strict;
 
 /// Sends readings to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
@@ -17,13 +18,13 @@ pub struct Report<'a> {
     #[n(1)]
     pub topic: Option<&'a str>,
     /// Quality of service.
-    #[cbor(n(2), default, skip_if = "QoS::is_default")]
+    #[cbor(n(2), default, skip_if = "QoS::is_default", decode_with = "strict::known")]
     pub qos: QoS,
     /// Whether the broker keeps the last message.
     #[cbor(n(3), default, skip_if = "is_false")]
     pub retain: bool,
     /// The message's form.
-    #[cbor(n(4), default, skip_if = "Payload::is_default")]
+    #[cbor(n(4), default, skip_if = "Payload::is_default", decode_with = "strict::known")]
     pub payload: Payload,
     /// The readings, in order; at least one, at most [`MEMBERS`](crate::limits::MEMBERS).
     #[b(5)]

@@ -4,6 +4,8 @@ use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
 
+use crate::strict;
+
 /// A number that is left out of the body while it has its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Or<const DEFAULT: u32>(pub u32);
@@ -100,7 +102,7 @@ impl<'a> Mqtt<'a> {
 #[cbor(map)]
 pub struct Link {
     /// Which link.
-    #[cbor(n(0), default, skip_if = "LinkKind::is_default")]
+    #[cbor(n(0), default, skip_if = "LinkKind::is_default", decode_with = "strict::known")]
     pub kind: LinkKind,
     /// Fixed address; none means DHCP.
     #[n(1)]

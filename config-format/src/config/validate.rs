@@ -39,7 +39,7 @@ pub enum Part {
 pub enum Fault {
     /// An identifier is not `[a-z0-9-]{1,32}`.
     Identifier,
-    /// An identifier, or a reading of a report, is there twice.
+    /// An identifier, an option or a reading is there twice, or numbers do not rise where they must.
     Duplicate,
     /// A string is empty, too long, or has a character that it must not have.
     Text,
@@ -121,7 +121,10 @@ impl Config<'_> {
         require(sensor.bus.is_none() || !before.any(same), Fault::Address)?;
         period(sensor.period_ms)?;
         require(sensor.options.len() <= limits::OPTIONS, Fault::Count)?;
+        let mut last = None;
         for option in sensor.options.iter() {
+            require(last.is_none_or(|last| last < option.key), Fault::Duplicate)?;
+            last = Some(option.key);
             let known = info.options.iter().find(|known| known.key == option.key).ok_or(Fault::Reference)?;
             require(known.accepts(option.value), Fault::Range)?;
         }

@@ -12,6 +12,7 @@ use minicbor::encode::write::Cursor;
 use minicbor::{Decode, Encode};
 
 use crate::frame::{Encoded, Frame, MAX_PAYLOAD, channel};
+use crate::strict;
 
 mod event;
 pub mod kind;
@@ -53,7 +54,7 @@ pub trait Message {
     const KIND: u8;
 }
 
-/// A payload that is not the message it should be: no CBOR map, a missing or mistyped key, or bytes left over.
+/// A payload that is not the message it should be: no CBOR map of rising keys, a missing or mistyped key, or bytes left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -90,7 +91,8 @@ pub fn encode_payload<'a, M: Encode<()>>(
 /// # Errors
 /// [`Malformed`] where it is not one.
 pub fn decode<'b, M: Message + Decode<'b, ()>>(payload: &'b [u8]) -> Result<M, Malformed> {
-    let mut decoder = minicbor::Decoder::new(payload);
-    let message = decoder.decode().map_err(|_| Malformed)?;
-    if decoder.position() == payload.len() { Ok(message) } else { Err(Malformed) }
+    if !strict::is_one_map(payload) {
+        return Err(Malformed);
+    }
+    minicbor::decode(payload).map_err(|_| Malformed)
 }

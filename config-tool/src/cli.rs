@@ -13,30 +13,33 @@ use crate::command::{
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
 const VERBS: &str = "\
 Write:
-  new        write a file to begin with
-  check      tell every mistake of a file at once, and what the node will need
-  explain    explain a key, a driver, a filter or a diagnostic
-  schema     write the schema of a file, for editors
+  new          write a file to begin with
+  check        tell every mistake of a file at once, and what the node will need
+  explain      explain a key, a driver, a filter, a topic, a fault or a diagnostic
+  schema       write the schema of a file, for editors
 Try:
-  simulate   run a node on this computer, with simulated sensors and a broker
+  simulate     run a node on this computer, with simulated sensors and a broker
 Board:
-  flash      put the firmware on a board, once
-  push       bring a configuration to a board and wait for the verdict
-  pull       read the running configuration from a board
-  diff       tell what a push would change
-  show       show a file, an image or a board's configuration, defaults written out
-  info       tell who a board is and how it is
-  monitor    show readings, health and log lines as they come
-  bridge     carry the network of a board over its cable
-  read       measure a sensor now
-  probe      tell which addresses of an I2C bus answer
-  rollback   return to the configuration before
-  erase      erase what is stored on a board
-  restart    restart a board
-  ports      list serial ports, without opening any
+  flash        put the firmware on a board, once
+  push         bring a configuration to a board and wait for the verdict
+  pull         read the running configuration from a board
+  diff         tell what a push would change
+  show         show a file, an image or a board's configuration, defaults written out
+  info         tell who a board is and how it is
+  monitor      show readings, health and log lines as they come
+  read         measure a sensor now
+  probe        tell which addresses of an I2C bus answer
+  rollback     return to the configuration before
+  erase        erase what is stored on a board
+  restart      restart a board
+  ports        list serial ports, without opening any
+Network:
+  bridge       carry the network of a board over its cable
 Further:
-  compile    write the image of a file
+  compile      write the image of a file
   completions  write completions for a shell
+
+Ends with 0: done; 1: the file is refused; 2: the board or the line failed; 64: the command line is wrong.
 ";
 
 /// Turns a TOML file into a sensor node.

@@ -28,12 +28,7 @@ impl fmt::Display for PackageError {
 /// [`PackageError`] where the file can't be read or is not a configuration.
 pub fn load(path: &Path) -> Result<Package, PackageError> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            PackageError(format!("`{shown}` does not exist: name the file to push"))
-        }
-        _ => PackageError(format!("`{shown}` can't be read: {error}")),
-    })?;
+    let bytes = read(path)?;
     if bytes.starts_with(&MAGIC.to_le_bytes()) {
         return from_image(bytes, Vec::new()).map_err(|error| PackageError(format!("`{shown}`: {error}")));
     }
@@ -50,8 +45,7 @@ pub fn load(path: &Path) -> Result<Package, PackageError> {
 /// As [`load`].
 pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), PackageError> {
     let shown = path.display();
-    let bytes =
-        std::fs::read(path).map_err(|error| PackageError(format!("`{shown}` can't be read: {error}")))?;
+    let bytes = read(path)?;
     if bytes.starts_with(&MAGIC.to_le_bytes()) {
         let package = from_image(bytes, Vec::new());
         return package
@@ -73,10 +67,22 @@ pub fn from_text(name: &str, text: &str) -> Result<Package, PackageError> {
     Ok(Package { warnings, ..from_image(image, Vec::new())? })
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
+    let shown = path.display();
+    std::fs::read(path).map_err(|error| {
+        PackageError(match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                format!("`{shown}` does not exist: name another file, or let `dunlin new {shown}` write it")
+            }
+            _ => format!("`{shown}` can't be read: {error}"),
+        })
+    })
+}
+
 fn text_of(bytes: Vec<u8>, shown: &impl fmt::Display) -> Result<String, PackageError> {
     String::from_utf8(bytes).map_err(|error| {
         PackageError(format!(
-            "`{shown}` is neither an image nor text (byte {})",
+            "`{shown}` is neither an image nor text (byte {}): is it the right file? Text is UTF-8",
             error.utf8_error().valid_up_to()
         ))
     })
@@ -145,7 +151,7 @@ fn secret(path: &Path, source: &SecretSource) -> Result<Vec<u8>, PackageError> {
 /// # Errors
 /// [`PackageError`] where the bytes are not a valid image.
 pub fn from_image(bytes: Vec<u8>, secrets: Vec<(String, Vec<u8>)>) -> Result<Package, PackageError> {
-    let image = Image::parse(&bytes).map_err(refuse)?;
+    let image = Image::parse(&bytes).map_err(|error| PackageError(damage(error)))?;
     let config = Config::decode(image.body)
         .map_err(|error| PackageError(format!("its body is not valid: {error:?}")))?;
     let mut drivers: Vec<(u8, String)> = config
@@ -166,13 +172,26 @@ pub fn from_image(bytes: Vec<u8>, secrets: Vec<(String, Vec<u8>)>) -> Result<Pac
     })
 }
 
-fn refuse(error: ImageError) -> PackageError {
-    PackageError(match error {
+/// Says why bytes are no image, and what to do.
+pub(crate) fn damage(error: ImageError) -> String {
+    let what = match error {
         ImageError::Header(HeaderError::TooNew { lowest_reader }) => {
-            format!(
+            return format!(
                 "the image has format {lowest_reader}, which this tool does not read: use a newer `dunlin`"
-            )
+            );
         }
-        error => format!("the image is damaged ({error:?}): compile or pull it again"),
-    })
+        ImageError::Header(HeaderError::Truncated) => "it ends within its header".to_owned(),
+        ImageError::Header(HeaderError::Magic { .. } | HeaderError::Erased) => {
+            "it does not begin as one".to_owned()
+        }
+        ImageError::Header(HeaderError::Checksum) => "its header's checksum is wrong".to_owned(),
+        ImageError::Header(HeaderError::Length) => "its header tells a length that none has".to_owned(),
+        ImageError::Length { expected, found } => {
+            format!("it has {found} bytes, and its header tells {expected}")
+        }
+        ImageError::Body => "the checksum of its body is wrong".to_owned(),
+        ImageError::Assets => "the checksum of its assets is wrong".to_owned(),
+        ImageError::Hash => "its hash is wrong".to_owned(),
+    };
+    format!("the image is damaged ({what}): compile or pull it again")
 }

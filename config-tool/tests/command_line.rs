@@ -104,3 +104,43 @@ fn new_names_its_file_in_the_next_step() {
         (0, "wrote `q.toml`\nnext: dunlin check q.toml && dunlin simulate q.toml\n")
     );
 }
+
+#[test]
+fn diff_ends_as_diff_and_git_do() {
+    let folder = folder("diff");
+    fs::write(folder.join("other.toml"), FILE.replace("2s", "5s")).unwrap();
+    fs::write(folder.join("broken.toml"), FILE.replace("2s", "2")).unwrap();
+    for (second, usual, asked) in
+        [("node.toml", 0, 0), ("other.toml", 0, 1), ("broken.toml", 1, 2), ("missing.toml", 1, 2)]
+    {
+        assert_eq!(run(&folder, &["diff", "node.toml", second]).0, usual, "{second}");
+        assert_eq!(run(&folder, &["diff", "--exit-code", "node.toml", second]).0, asked, "{second}");
+        assert_eq!(
+            run(&folder, &["diff", "--exit-code", "--json", second, "node.toml"]).0,
+            asked,
+            "{second}"
+        );
+    }
+    assert_eq!(run(&folder, &["diff", "--exit-code", "node.toml", "--port", "tcp://nowhere"]).0, 64);
+}
+
+#[test]
+fn ports_are_listed_alike_in_words_and_in_json() {
+    let folder = folder("ports");
+    let (code, text, _) = run(&folder, &["ports"]);
+    let (json_code, json, _) = run(&folder, &["ports", "--json"]);
+    assert_eq!((code, json_code), (0, 0));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let ports = json["ports"].as_array().unwrap();
+    // Which ports there are is the computer's; a simulation may run.
+    if ports.is_empty() {
+        let words = "no serial port: plug a board in (a charging cable has no data lines), or start `dunlin simulate`\n";
+        assert_eq!(text, words);
+        return;
+    }
+    assert_eq!(text.lines().count(), ports.len(), "{text}{json}");
+    for (line, port) in text.lines().zip(ports) {
+        assert!(line.starts_with(port["port"].as_str().unwrap()), "{line}");
+        assert!(port["obstacle"].as_str().is_none_or(|why| line.ends_with(&format!("({why})"))), "{line}");
+    }
+}

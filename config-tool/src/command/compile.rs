@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, DEFAULT_FILE, Exit, check};
+use super::{CommandError, DEFAULT_FILE, Exit, check, not_written};
 use crate::compile::{compile, told};
 use crate::package::missing_secrets;
 
@@ -31,8 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         eprintln!("{}", check::note(&secret));
     }
     let shown = output.display();
-    std::fs::write(&output, &image)
-        .map_err(|error| CommandError::new(Exit::Device, format!("`{shown}`: {error}")))?;
+    std::fs::write(&output, &image).map_err(|error| not_written(&output, &error))?;
     println!(
         "{}: device `{}`, {} bytes in `{shown}`",
         source.name,

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     /// One file or image: from the board to it (`node.toml` unless named). Two: from the first to the second
     #[arg(num_args = 0..=2, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// End with 1 where there is a difference
+    /// End with 1 where there is a difference, and with 2 where none can be told
     #[arg(long)]
     exit_code: bool,
     /// One JSON object instead of lines
@@ -26,6 +26,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    compare(arguments).map_err(|error| match error.exit {
+        // As with diff and git, 1 says that both could be read.
+        Exit::Refused if arguments.exit_code => CommandError { exit: Exit::Device, ..error },
+        _ => error,
+    })
+}
+
+fn compare(arguments: &Arguments) -> Result<Exit, CommandError> {
     let default = Path::new(DEFAULT_FILE);
     let (old, new) = match arguments.files.as_slice() {
         [old, new] => (Some(old.as_path()), new.as_path()),

@@ -7,6 +7,7 @@ use dunlin_config_format::image::{Header, Image, MAGIC};
 use super::{CommandError, Exit, LineArguments, check, short};
 use crate::compile::{compile, told};
 use crate::device::PullTask;
+use crate::package;
 
 /// An image, and where it is from, for people.
 pub(crate) struct Given {
@@ -23,6 +24,9 @@ pub(crate) fn image_of(path: Option<&Path>, line: &LineArguments) -> Result<Give
     if let Ok(image) = std::fs::read(path)
         && image.starts_with(&MAGIC.to_le_bytes())
     {
+        Image::parse(&image).map_err(|error| {
+            CommandError::new(Exit::Refused, format!("`{name}`: {}", package::damage(error)))
+        })?;
         return Ok(Given { device: name.clone(), name, image });
     }
     let source = check::read(path)?;
@@ -43,7 +47,7 @@ pub(crate) fn of_board(line: &LineArguments) -> Result<Given, CommandError> {
     let (mut connection, hello) = line.meet(None)?;
     let pulled = connection.run(&mut PullTask::new()?)?;
     let image = Image::parse(&pulled.bytes).map_err(|error| {
-        CommandError::new(Exit::Device, format!("what the device sent is no image: {error:?}; pull again"))
+        CommandError::new(Exit::Device, format!("what the device sent: {}", package::damage(error)))
     })?;
     if image.header.hash.get(..8) != Some(&pulled.hash_prefix) {
         return Err(CommandError::new(

@@ -1,9 +1,12 @@
 //! The verbs, one file each, and what they share: how they end, and how they reach a board.
 
 use std::fmt;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use dunlin_config_format::config::is_free_pin;
 
 use crate::device::{Hello, HelloTask};
 use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
@@ -45,7 +48,7 @@ pub(crate) enum Exit {
     Done,
     /// The configuration is refused.
     Refused,
-    /// The device or the line failed, or the configuration was rolled back.
+    /// The device or the line failed, or the configuration was rolled back; of `diff --exit-code`, nothing could be compared.
     Device,
     /// The command line is wrong, or a person has to choose.
     Usage,
@@ -150,6 +153,26 @@ fn ask(undecided: &Undecided) -> Option<Chosen> {
     let index: usize = line.trim().parse().ok()?;
     let target = found.get(index.checked_sub(1)?)?.port.parse().ok()?;
     Some(Chosen { target, because: None })
+}
+
+/// Why a file was not written. The command line names it, so that a person has to name another.
+pub(crate) fn not_written(path: &Path, error: &io::Error) -> CommandError {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such folder: create it before, or name another file".to_owned()
+        }
+        io::ErrorKind::IsADirectory => "it is a folder: name a file in it".to_owned(),
+        io::ErrorKind::PermissionDenied => "you may not write there: name another file".to_owned(),
+        _ => error.to_string(),
+    };
+    CommandError::new(Exit::Usage, format!("`{}` can't be written: {why}", path.display()))
+}
+
+/// Reads the GPIO number of a bus's line from the command line.
+pub(crate) fn pin(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|&pin| is_free_pin(pin)).ok_or_else(|| {
+        "no GPIO number that can be a line of a bus; there are 0, 2, 4, 5, 12, 13, 14 and 15".to_owned()
+    })
 }
 
 /// A hash for people: its first eight digits.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommandError, DEFAULT_FILE, Exit};
+use super::{CommandError, DEFAULT_FILE, Exit, not_written};
 
 /// The file as it is written; the broker is put in.
 const TEMPLATE: &str = r#"# A node. `dunlin check` tells what is wrong with it, `dunlin simulate` runs it here.
@@ -47,16 +47,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     }
     let mut file =
         OpenOptions::new().write(true).create_new(true).open(&arguments.file).map_err(|error| {
-            let text = match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    format!("`{shown}` is there already, and is left as it is")
-                }
-                _ => format!("`{shown}`: {error}"),
-            };
-            CommandError::new(Exit::Usage, text)
+            if error.kind() != std::io::ErrorKind::AlreadyExists {
+                return not_written(&arguments.file, &error);
+            }
+            CommandError::new(
+                Exit::Usage,
+                format!("`{shown}` is there already, and is left as it is: name another file, such as `dunlin new other.toml`"),
+            )
         })?;
-    file.write_all(source.text.as_bytes())
-        .map_err(|error| CommandError::new(Exit::Device, format!("`{shown}`: {error}")))?;
+    file.write_all(source.text.as_bytes()).map_err(|error| not_written(&arguments.file, &error))?;
     let named = if arguments.file.as_os_str() == DEFAULT_FILE { String::new() } else { format!(" {shown}") };
     println!("wrote `{shown}`\nnext: dunlin check{named} && dunlin simulate{named}");
     Ok(Exit::Done)

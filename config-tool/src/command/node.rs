@@ -32,6 +32,10 @@ impl NodeArguments {
     /// Connects to the broker, where one is named.
     pub(crate) fn remote(&self) -> Result<Option<Remote>, CommandError> {
         let (Some(broker), Some(device)) = (&self.broker, &self.device) else { return Ok(None) };
+        if let Some((_, address)) = broker.split_once("://") {
+            let text = format!("`{broker}` is a URL, and a broker has none: write `--broker {address}`");
+            return Err(CommandError::new(Exit::Usage, text));
+        }
         let (host, port) = match broker.rsplit_once(':') {
             None => (broker.as_str(), Some(1883)),
             Some((host, port)) => (host, port.parse().ok()),

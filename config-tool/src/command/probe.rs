@@ -4,7 +4,7 @@ use dunlin_config_format::driver::Driver;
 use dunlin_config_format::message::{self, ProbeReply, ProbeRequest, bus};
 use serde_json::json;
 
-use super::{CommandError, Exit, LineArguments, Outcome};
+use super::{CommandError, Exit, LineArguments, Outcome, pin};
 use crate::device::{Ask, Failure, Patience};
 
 /// Tell which addresses of an I2C bus answer; nothing needs to be stored on the board
@@ -13,10 +13,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     line: LineArguments,
     /// GPIO number of the data line
-    #[arg(long, value_name = "GPIO", default_value_t = 4)]
+    #[arg(long, value_name = "GPIO", default_value_t = 4, value_parser = pin)]
     sda: u8,
     /// GPIO number of the clock line
-    #[arg(long, value_name = "GPIO", default_value_t = 5)]
+    #[arg(long, value_name = "GPIO", default_value_t = 5, value_parser = pin)]
     scl: u8,
     /// One JSON object instead of lines
     #[arg(long)]

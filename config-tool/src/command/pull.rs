@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::image_of::of_board;
-use super::{CommandError, Exit, LineArguments, Outcome, show};
+use super::{CommandError, Exit, LineArguments, Outcome, not_written, show};
 
 /// Read the running configuration from a board, as an image or as a file. It holds no secret
 #[derive(clap::Args, Debug)]
@@ -39,7 +39,7 @@ fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), CommandError> {
     options.write(true).truncate(force).create(force).create_new(!force);
     options.open(path).and_then(|mut file| file.write_all(bytes)).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => is_there(path),
-        _ => CommandError::new(Exit::Refused, format!("`{}` can't be written: {error}", path.display())),
+        _ => not_written(path, &error),
     })
 }
 
@@ -48,5 +48,5 @@ fn is_there(path: &Path) -> CommandError {
     let text = format!(
         "`{shown}` is there already, and may be written by hand: name another file with `-o`, or add `--force` to replace it"
     );
-    CommandError::new(Exit::Refused, text)
+    CommandError::new(Exit::Usage, text)
 }

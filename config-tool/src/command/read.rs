@@ -5,7 +5,8 @@ use dunlin_config_format::message::{ReadRequest, Refusal};
 use serde_json::json;
 
 use super::node::{self, NodeArguments};
-use super::{CommandError, Exit, Outcome, number};
+use super::{CommandError, Exit, Outcome, number, pin};
+use crate::compile::nearest;
 use crate::device::{Fact, InfoTask, Measurement, ReadTask};
 use crate::line::LineError;
 use crate::remote::Remote;
@@ -22,10 +23,10 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "broker")]
     driver: Option<String>,
     /// GPIO number of the data line, with --driver
-    #[arg(long, value_name = "GPIO", default_value_t = 4, requires = "driver")]
+    #[arg(long, value_name = "GPIO", default_value_t = 4, value_parser = pin, requires = "driver")]
     sda: u8,
     /// GPIO number of the clock line, with --driver
-    #[arg(long, value_name = "GPIO", default_value_t = 5, requires = "driver")]
+    #[arg(long, value_name = "GPIO", default_value_t = 5, value_parser = pin, requires = "driver")]
     scl: u8,
     /// Address on the bus, such as 0x29, with --driver
     #[arg(long, value_parser = address, requires = "driver")]
@@ -124,10 +125,11 @@ fn over_mqtt(remote: &mut Remote, sensor: &str) -> Result<Vec<Measurement>, Comm
 fn driver_named(name: &str) -> Result<Driver, CommandError> {
     Driver::ALL.iter().copied().find(|driver| driver.info().name == name).ok_or_else(|| {
         let names: Vec<&str> = Driver::ALL.iter().map(|driver| driver.info().name).collect();
-        CommandError::new(
-            Exit::Usage,
-            format!("there is no driver `{name}`; there are: {}", names.join(", ")),
-        )
+        let help = nearest(name, &names).map_or_else(
+            || format!("there are {}", names.join(" and ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        CommandError::new(Exit::Usage, format!("there is no driver `{name}`; {help}"))
     })
 }
 

@@ -30,6 +30,7 @@ pub use budget::{Budget, budget};
 pub use diagnostic::{Code, Diagnostic, Severity, Source, more, told};
 pub use difference::{Difference, Line, difference};
 use model::Model;
+pub(crate) use nearest::nearest;
 use placeholder::Names;
 use problems::Problems;
 use reader::{THE_FILE, Table};

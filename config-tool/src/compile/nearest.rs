@@ -1,7 +1,7 @@
 //! What a misspelt name was meant to be.
 
 /// Returns the known name that is most like `name`, where one is like it.
-pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let name = name.to_lowercase();
     let name: Vec<char> = name.chars().collect();
     let near = known.iter().filter_map(|&candidate| {

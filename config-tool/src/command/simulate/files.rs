@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dunlin_twin::world::trace::{LATE, plot};
 use embassy_time::{Duration, Instant};
 
-use super::super::{CommandError, Exit};
+use super::super::{CommandError, not_written};
 use super::Arguments;
 use crate::simulate::Run;
 
@@ -32,10 +32,12 @@ pub(super) struct Files {
 impl RunFile {
     /// Opens a file. What it holds stays until something is written: a run that is refused destroys nothing.
     fn open(path: &Path) -> Result<Self, CommandError> {
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(|error| {
-                CommandError::new(Exit::Usage, format!("`{}` can't be written: {error}", path.display()))
-            })?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| not_written(path, &error))?;
         Ok(RunFile { file, path: path.to_owned(), is_begun: false })
     }
 

@@ -54,7 +54,9 @@ impl FlashFile {
         (&mut file).take(FLASH_SIZE as u64 + 1).read_to_end(&mut contents).map_err(failed)?;
         if !contents.is_empty() && contents.len() != FLASH_SIZE {
             let len = file.metadata().map_err(failed)?.len();
-            return Err(usage(format!("`{shown}` is no flash file: it has {len} bytes, not {FLASH_SIZE}")));
+            return Err(usage(format!(
+                "`{shown}` is no flash file: it has {len} bytes, not {FLASH_SIZE}; name another file, and it is made"
+            )));
         }
         Ok(FlashFile { file, shown, contents, failure: Rc::default() })
     }

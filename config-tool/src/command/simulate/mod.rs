@@ -241,6 +241,13 @@ fn load_scenario(arguments: &Arguments) -> Result<Scenario, CommandError> {
         let seed = arguments.seed.unwrap_or(0);
         return Ok(Scenario { seed, ..Scenario::quiet(Environment::room(seed)) });
     };
+    if !path.exists() {
+        let text = format!(
+            "`{}` does not exist: a scenario is told in examples/configs/failures.scenario.toml",
+            path.display()
+        );
+        return Err(CommandError::new(Exit::Refused, text));
+    }
     let source = check::read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let file = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
@@ -254,7 +261,9 @@ fn load_scenario(arguments: &Arguments) -> Result<Scenario, CommandError> {
 fn put_firmware(flash: &NorFlash, path: &Path) -> Result<(), CommandError> {
     let shown = path.display();
     let image = fs::read(path).map_err(|error| {
-        let text = format!("`{shown}`: {error}; `cargo xtask firmware` builds target/firmware/dunlin.bin");
+        let text = format!(
+            "`{shown}` can't be read: {error}; `cargo xtask firmware` builds target/firmware/dunlin.bin"
+        );
         CommandError::new(Exit::Usage, text)
     })?;
     if image.len() > FIRMWARE.size as usize {
@@ -358,6 +367,9 @@ fn clients_way(own_port: Option<u16>, address: Option<SocketAddr>) -> String {
 /// Finds the broker that the user names.
 fn resolve(text: &str) -> Result<SocketAddr, CommandError> {
     let usage = |text: String| CommandError::new(Exit::Usage, text);
+    if let Some((_, address)) = text.split_once("://") {
+        return Err(usage(format!("`{text}` is a URL, and a broker has none: write `--broker {address}`")));
+    }
     let has_port = text.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
     let named = if has_port { text.to_owned() } else { format!("{text}:{MQTT_PORT}") };
     let mut addresses = named.to_socket_addrs().map_err(|error| {

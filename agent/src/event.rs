@@ -123,6 +123,11 @@ impl Crash {
                 text.str("hang, last at ");
                 address(text, at);
             }
+            Crash::Late(part) => {
+                text.str("hang, the ");
+                text.str(part.name());
+                text.str(" did not come back");
+            }
             Crash::StackOverflow { at } => {
                 text.str("stack overflow");
                 if let Some(at) = at {

@@ -119,6 +119,36 @@ pub enum Crash {
         /// Where the processor was when the watchdog first noticed.
         at: u32,
     },
+    /// A part of the agent did not come back, so that the watchdog was not fed. The agent finds it out itself.
+    Late(Part),
+}
+
+/// A part of the agent that the supervisor looks after. The numbers are kept over a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Serves the host.
+    Server = 1,
+    /// Moves frames between the network's driver and the stack.
+    Network = 2,
+    /// Measures.
+    Sampler = 3,
+    /// Speaks with the broker.
+    Uplink = 4,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Part; 4] = [Part::Server, Part::Network, Part::Sampler, Part::Uplink];
+
+    /// Returns what people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Server => "USB server",
+            Part::Network => "network stack",
+            Part::Sampler => "sampler",
+            Part::Uplink => "uplink",
+        }
+    }
 }
 
 /// Whether the flash chip can hold configurations.

@@ -12,7 +12,7 @@ use crate::event::{Event, Log};
 use crate::host::HostDoor;
 use crate::network::Network;
 use crate::node::{Asker, Boot, Change, HealthTable, Node, Running, SampleCounts, Shared};
-use crate::platform::{FlashChip, Parts, Platform, ResetCause, System};
+use crate::platform::{Crash, FlashChip, Part, Parts, Platform, ResetCause, System};
 use crate::sampler::{Output, Sampler};
 use crate::sensor::Facts;
 use crate::store::{Loaded, Store};
@@ -26,7 +26,8 @@ use dunlin_config_format::topic::Topics;
 const DRAIN: Duration = Duration::from_millis(200);
 /// How long it may take to change retained messages as well, each with an answer of the broker.
 const CLEARANCE: Duration = Duration::from_secs(2);
-/// Marks the words that outlive a reset as the agent's.
+/// Marks the words that outlive a reset as the agent's. Behind it: the generation that runs, and the number of the part that is
+/// late, or 0.
 const RETAINED_MAGIC: u32 = u32::from_le_bytes(*b"DNLR");
 
 /// Why the agent ended.
@@ -68,7 +69,7 @@ pub async fn run<P: Platform>(
         id: system.entropy() as u32,
         chip_id: system.chip_id(),
         cause: system.reset_cause(),
-        crash: system.crash(),
+        crash: late_part(&system).map(Crash::Late).or(system.crash()),
         at: Instant::now(),
     };
     let flash_chip = system.condition().flash;
@@ -86,7 +87,7 @@ pub async fn run<P: Platform>(
         node.shared.events.log(Log::FlashChip(flash_chip));
     }
     let mut door = HostDoor::new(&node);
-    let host = usb::serve(serial_reader, serial_writer, &mut door, tether);
+    let host = usb::serve(serial_reader, serial_writer, &mut door, tether, &node.shared.promises.server);
     match select(host, configurations(&node, network, memory)).await {
         Either::First(never) => never,
         Either::Second(exit) => exit,
@@ -129,7 +130,7 @@ async fn configurations<P: Platform>(node: &Node<P>, network: Network<'_>, memor
                 }
                 run_configuration(node, network, config, memory).await
             }
-            None => safe_mode(node).await,
+            None => safe_mode(node, network).await,
         };
         if change == Change::Restart {
             return Exit::Restart;
@@ -137,13 +138,21 @@ async fn configurations<P: Platform>(node: &Node<P>, network: Network<'_>, memor
     }
 }
 
+/// Returns the part of the agent that was late when the watchdog ended the run before.
+fn late_part(system: &impl System) -> Option<Part> {
+    let [magic, _, late, ..] = system.retained();
+    let is_known = magic == RETAINED_MAGIC && system.reset_cause() == ResetCause::Watchdog;
+    Part::ALL.into_iter().find(|part| is_known && *part as u32 == late)
+}
+
 /// Returns the generation that ran when the board crashed, and how it crashed.
 fn evidence<P: Platform>(node: &Node<P>) -> Option<(u32, Reason)> {
     let [magic, generation, ..] = node.system.borrow().retained();
-    let reason = match node.shared.boot.cause {
-        ResetCause::Watchdog => Reason::Watchdog,
-        ResetCause::Panic => Reason::Panic,
-        ResetCause::PowerOn | ResetCause::External | ResetCause::Software => return None,
+    let reason = match (node.shared.boot.cause, node.shared.boot.crash) {
+        (ResetCause::Watchdog, Some(Crash::Late(_))) => Reason::PartSilent,
+        (ResetCause::Watchdog, _) => Reason::Watchdog,
+        (ResetCause::Panic, _) => Reason::Panic,
+        (ResetCause::PowerOn | ResetCause::External | ResetCause::Software, _) => return None,
     };
     (magic == RETAINED_MAGIC).then_some((generation, reason))
 }
@@ -161,6 +170,10 @@ fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
         shared.measurement.cancel(asker);
     }
     shared.measured.signal(());
+    let mut words = node.system.borrow().retained();
+    let [magic, generation, late, ..] = &mut words;
+    (*magic, *generation, *late) = (RETAINED_MAGIC, loaded.map_or(0, |loaded| loaded.generation), 0);
+    node.system.borrow_mut().retain(words);
     let Some(loaded) = loaded else {
         shared.events.log(Log::SafeMode);
         return Running::default();
@@ -172,10 +185,6 @@ fn start<P: Platform>(node: &Node<P>, loaded: Option<Loaded>) -> Running {
         confirmed = vouched;
     }
     shared.events.log(Log::Started { generation: loaded.generation, confirmed });
-    let mut words = node.system.borrow().retained();
-    let [magic, generation, ..] = &mut words;
-    (*magic, *generation) = (RETAINED_MAGIC, loaded.generation);
-    node.system.borrow_mut().retain(words);
     let now = Instant::now();
     Running {
         generation: loaded.generation,
@@ -212,8 +221,9 @@ async fn run_configuration<P: Platform>(
     let seed = node.system.borrow_mut().entropy();
     let mut session = pin!(uplink.run(&mut memory.uplink, seed));
     let confirm_within = Duration::from_secs(config.mqtt.confirm_within_s.0.into());
-    let others =
-        select3(sample(node, config), supervisor::run(shared, node, confirm_within), shared.change.wait());
+    shared.promises.expect_parts(Instant::now());
+    let supervisor = supervisor::run(shared, network.presence(), node, confirm_within);
+    let others = select3(sample(node, config), supervisor, shared.change.wait());
     let change = {
         let mut others = pin!(others);
         let first = match select(session.as_mut(), others.as_mut()).await {
@@ -255,9 +265,9 @@ fn leaving<P: Platform>(node: &Node<P>, config: &Config<'_>) -> Leaving {
 }
 
 /// Waits for a configuration: nothing that is stored can be run.
-async fn safe_mode<P: Platform>(node: &Node<P>) -> Change {
+async fn safe_mode<P: Platform>(node: &Node<P>, network: Network<'_>) -> Change {
     loop {
-        node.feed_watchdog();
+        supervisor::look_after(&node.shared.promises, network.presence(), node, Instant::now());
         if let Ok(change) = with_timeout(supervisor::ROUND, node.shared.change.wait()).await {
             return change;
         }
@@ -347,6 +357,17 @@ fn facts<P: Platform>(node: &Node<P>, sampler: &Sampler) -> Facts {
 impl<P: Platform> Board for Node<P> {
     fn feed_watchdog(&self) {
         self.system.borrow_mut().feed_watchdog();
+    }
+
+    fn note_late(&self, part: Option<Part>) {
+        let mut words = self.system.borrow().retained();
+        let number = part.map_or(0, |part| part as u32);
+        if let [_, _, late, ..] = &mut words
+            && *late != number
+        {
+            *late = number;
+            self.system.borrow_mut().retain(words);
+        }
     }
 
     fn confirm(&self) {

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use dunlin_agent::supervisor::Presence;
 use dunlin_agent::usb::{Begun, Event, Node, PAGE_SIZE, Probed, Pulled, Refused, serve};
 use dunlin_config_format::frame::{Received, Receiver};
 use dunlin_config_format::message::{self as m, Message, Refusal, Value, kind};
@@ -261,7 +262,7 @@ impl Bench {
         let (ends, mut node) = (line.clone(), Scripted(board.clone()));
         let server = Box::pin(async move {
             let reader = ends.clone();
-            serve(reader, ends, &mut node, None).await;
+            serve(reader, ends, &mut node, None, &Presence::new()).await;
         });
         Bench { line, board, server, number: 0 }
     }

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use dunlin_agent::platform::Part;
 use dunlin_config_format::config::{Config, List, QoS, Sensor};
 use dunlin_config_format::driver::Driver;
 use dunlin_config_format::flash_map::SLOTS;
@@ -36,6 +37,9 @@ const LOOP: [u8; 3] = [0x06, 0xff, 0xff];
 /// `rsil a2, 15` before it: no interrupt comes any more, the NMI excepted.
 const DEAF_LOOP: [u8; 6] = [0x20, 0x6f, 0x00, 0x06, 0xff, 0xff];
 
+/// `movi.n a2, 1; ret.n`: a future's poll that is never ready, and wakes nobody.
+const PENDING: [u8; 4] = [0x0c, 0x12, 0x0d, 0xf0];
+
 /// Puts the stack's pointer into its guard (`movi a1, 0x400; slli a1, a1, 20`, three times `addmi a1, a1, -0x8000`,
 /// `addmi a1, a1, 0x100`: 0x3ffe8100), and stays there.
 const DEEP_STACK: [u8; 21] = [
@@ -47,6 +51,8 @@ const STACK_END: u32 = 0x3ffe_8000;
 
 /// Where the image's file has address, length and CRC-32 of the part in flash: 0x80 behind the start of its first segment.
 const FLASH_CHECK: usize = 0x90;
+/// Where the memory of the real-time clock has the number of the part of the agent that is late: the third of the agent's words.
+const RETAINED_LATE: u32 = 0x6000_1200 + 4 * (5 + 2);
 /// Where the window on flash begins.
 const WINDOW: u32 = 0x4020_0000;
 
@@ -163,6 +169,27 @@ fn run(parts: &[&str], code: &[u8], seconds: u64) -> (u32, Seen) {
     (at, watch(&NorFlash::with_contents(flash), seconds, &[], |_, _| {}))
 }
 
+/// Runs the tutorial on an image in which a future never comes back; the next start has the image as it is again.
+fn run_hung(parts: &[&str], part: Part) -> Seen {
+    let flash = flash_with_image();
+    let place = (function(parts) - WINDOW) as usize;
+    let mut hung = flash.clone();
+    hung[place..place + PENDING.len()].copy_from_slice(&PENDING);
+    make_whole(&mut hung);
+    let chip = NorFlash::with_contents(hung);
+    let handle = chip.clone();
+    let mut is_healed = false;
+    watch(&chip, 40, &[], move |_, simulation| {
+        // As soon as the supervisor has seen it.
+        let mut late = [0; 4];
+        simulation.chip().unwrap().peek(RETAINED_LATE, &mut late);
+        if !is_healed && u32::from_le_bytes(late) == part as u32 {
+            is_healed = true;
+            handle.poke(0, &flash[..SLOTS[0].address as usize]);
+        }
+    })
+}
+
 /// Runs a board with this flash until the end of `seconds`; after two a host sends `requests`, and `disturb` may disturb the
 /// board at every step.
 fn watch(
@@ -264,6 +291,21 @@ fn a_trial_that_crashes_gives_way_to_the_confirmed_configuration() {
     let told = seen.births.iter().filter(|birth| birth.contains(told));
     let last = told.last().unwrap_or_else(|| panic!("{:?}\n{}", seen.births, seen.text));
     assert!(last.contains("\"rollback\":{\"generation\":2,\"reason\":\"panic\"}"), "{last}");
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_part_that_never_comes_back_is_ended_by_the_watchdog_and_told() {
+    let server = ["15dunlin_firmware4uart6Writer", "9write_all"];
+    let uplink = ["_RNCNv", "12dunlin_agent6uplink", "6Uplink3run0"];
+    for (parts, part) in [(&server[..], Part::Server), (&uplink[..], Part::Uplink)] {
+        let seen = run_hung(parts, part);
+        let told = format!("hang, the {} did not come back", part.name());
+        assert!(seen.text.contains(&format!("the run before ended: {told}\r\n")), "{}", seen.text);
+        assert!(seen.text.contains("attempt of generation 1 failed: part-silent"), "{}", seen.text);
+        let told = format!("\"reset\":\"watchdog\",\"crash\":\"{told}\"");
+        assert!(seen.births.iter().any(|birth| birth.contains(&told)), "{:?}", seen.births);
+    }
 }
 
 #[test]

@@ -5,14 +5,18 @@
 //! gives the stack its address from the configuration. The stack outlives a configuration; only a changed link or
 //! address touches it.
 
+use core::future::{Future, poll_fn};
 use core::net::Ipv4Addr;
+use core::pin::pin;
 
 use dunlin_config_format::config::{Link, StaticIpv4};
-use embassy_futures::select::select;
+use embassy_futures::select::select3;
 use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
+
+use crate::supervisor::Presence;
 
 /// Sockets of the stack: one for DHCP, one for DNS, one for the broker.
 const SOCKETS: usize = 3;
@@ -20,13 +24,24 @@ const SOCKETS: usize = 3;
 /// Memory of the stack.
 pub struct Resources {
     stack: StackResources<SOCKETS>,
+    calls: Calls,
+}
+
+/// What the agent says to the runner. Together, so that a [`Network`] is two words, which is passed in registers.
+struct Calls {
+    /// The stack has been configured.
     configured: Signal<NoopRawMutex, ()>,
+    /// Whether the runner is there.
+    presence: Presence,
 }
 
 impl Resources {
     /// Returns unused memory.
     pub const fn new() -> Self {
-        Resources { stack: StackResources::new(), configured: Signal::new() }
+        Resources {
+            stack: StackResources::new(),
+            calls: Calls { configured: Signal::new(), presence: Presence::new() },
+        }
     }
 }
 
@@ -39,16 +54,21 @@ impl Default for Resources {
 /// The future that moves frames between the driver and the stack. A board polls it beside the agent.
 pub struct Runner<'d, D: Driver> {
     stack: embassy_net::Runner<'d, D>,
-    configured: &'d Signal<NoopRawMutex, ()>,
+    calls: &'d Calls,
 }
 
 impl<D: Driver> Runner<'_, D> {
     /// Moves frames for ever. Dropping the future loses nothing but what is in flight.
     pub async fn run(&mut self) -> ! {
         loop {
+            let mut stack = pin!(self.stack.run());
+            let stack = poll_fn(|context| {
+                self.calls.presence.answer();
+                stack.as_mut().poll(context)
+            });
             // embassy-net 0.9.1 wakes its runner for socket operations, but not for a new configuration: DHCP would begin
             // only with the next frame that happens to arrive.
-            select(self.stack.run(), self.configured.wait()).await;
+            select3(stack, self.calls.configured.wait(), self.calls.presence.asked()).await;
         }
     }
 }
@@ -57,7 +77,7 @@ impl<D: Driver> Runner<'_, D> {
 #[derive(Clone, Copy)]
 pub struct Network<'d> {
     stack: Stack<'d>,
-    configured: &'d Signal<NoopRawMutex, ()>,
+    calls: &'d Calls,
 }
 
 /// Makes the network stack over `driver`, without an address.
@@ -67,8 +87,8 @@ pub struct Network<'d> {
 pub fn new<D: Driver>(driver: D, resources: &mut Resources, seed: u64) -> (Network<'_>, Runner<'_, D>) {
     let (stack, runner) =
         embassy_net::new(driver, embassy_net::Config::default(), &mut resources.stack, seed);
-    let configured = &resources.configured;
-    (Network { stack, configured }, Runner { stack: runner, configured })
+    let calls = &resources.calls;
+    (Network { stack, calls }, Runner { stack: runner, calls })
 }
 
 impl<'d> Network<'d> {
@@ -83,7 +103,7 @@ impl<'d> Network<'d> {
             }),
         };
         self.stack.set_config_v4(config);
-        self.configured.signal(());
+        self.calls.configured.signal(());
     }
 
     /// Returns the node's address, once it has one.
@@ -94,6 +114,11 @@ impl<'d> Network<'d> {
     /// Returns the router's address, once it is known: on a tether, the computer at the other end of the cable.
     pub(crate) fn gateway(&self) -> Option<Ipv4Addr> {
         self.stack.config_v4().and_then(|config| config.gateway)
+    }
+
+    /// Returns whether the runner is there.
+    pub(crate) fn presence(&self) -> &'d Presence {
+        &self.calls.presence
     }
 
     /// Returns the stack, for sockets.

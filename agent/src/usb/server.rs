@@ -9,12 +9,13 @@ use dunlin_config_format::message::{
     RestartRequest, RollbackReply, RollbackRequest, SecretReply, SecretRequest, Value, VerdictRequest, kind,
     monitor, outcome,
 };
-use embassy_futures::select::{Either4, select4};
+use embassy_futures::select::{Either5, select5};
 use embassy_time::{Duration, Instant, Timer};
 use embedded_io_async::{Read, Write};
 
 use super::transfer::Transfer;
 use super::{Begun, Event, Node, Refused};
+use crate::supervisor::Presence;
 use crate::tether::Tether;
 
 /// DATA frames that a host may have under way. While one is taken (a page is programmed in about 1 ms, 12 bytes on the line)
@@ -35,6 +36,8 @@ const MONITORED: u8 = monitor::READINGS | monitor::HEALTH | monitor::LOG | monit
 
 /// Serves the line for ever; with a `tether`, the packets channel too.
 ///
+/// In `presence` it tells that it is there: after each request and each frame that it has sent, and when it is asked.
+///
 /// A broken line (a serial driver that reports errors) is waited out; what was written then is lost, which the protocol
 /// allows for.
 ///
@@ -45,11 +48,13 @@ pub async fn serve<R: Read, W: Write, N: Node>(
     writer: W,
     node: &mut N,
     tether: Option<&Tether>,
+    presence: &Presence,
 ) -> ! {
     let mut receiver = Receiver::new();
-    let mut session = Session::new(writer);
+    let mut session = Session::new(writer, presence);
     let mut buffer = [0; 64];
     loop {
+        presence.answer();
         let proof = async {
             match session.rate_deadline {
                 Some(deadline) => Timer::at(deadline).await,
@@ -63,8 +68,8 @@ pub async fn serve<R: Read, W: Write, N: Node>(
             }
         };
         // In the order of importance: a packet goes out when nothing else is to be done.
-        match select4(reader.read(&mut buffer), node.event(), proof, packets).await {
-            Either4::First(Ok(count)) => {
+        match select5(reader.read(&mut buffer), node.event(), proof, presence.asked(), packets).await {
+            Either5::First(Ok(count)) => {
                 session.expect_proof();
                 for byte in buffer.iter().take(count) {
                     if let Received::Frame(frame) = receiver.push(*byte) {
@@ -76,13 +81,14 @@ pub async fn serve<R: Read, W: Write, N: Node>(
                     }
                 }
             }
-            Either4::First(Err(_)) => Timer::after(READ_ERROR_REST).await,
-            Either4::Second(event) => session.tell(&event).await,
-            Either4::Third(()) => {
+            Either5::First(Err(_)) => Timer::after(READ_ERROR_REST).await,
+            Either5::Second(event) => session.tell(&event).await,
+            Either5::Third(()) => {
                 (session.rate, session.rate_deadline) = (USUAL_RATE, None);
                 node.set_rate(USUAL_RATE);
             }
-            Either4::Fourth(()) => {
+            Either5::Fourth(()) => {}
+            Either5::Fifth(()) => {
                 if let Some(fragment) = tether.and_then(Tether::take_fragment) {
                     session.send(&fragment).await;
                 }
@@ -92,8 +98,9 @@ pub async fn serve<R: Read, W: Write, N: Node>(
 }
 
 /// What the server remembers between two frames.
-struct Session<W> {
+struct Session<'p, W> {
     writer: W,
+    presence: &'p Presence,
     transfer: Option<Transfer>,
     /// The image stored last since the start: its END may be repeated.
     stored: Option<(u32, [u8; HASH_SIZE], u32)>,
@@ -103,10 +110,11 @@ struct Session<W> {
     rate_deadline: Option<Instant>,
 }
 
-impl<W: Write> Session<W> {
-    fn new(writer: W) -> Self {
+impl<'p, W: Write> Session<'p, W> {
+    fn new(writer: W, presence: &'p Presence) -> Self {
         Session {
             writer,
+            presence,
             transfer: None,
             stored: None,
             monitored: 0,
@@ -321,6 +329,7 @@ impl<W: Write> Session<W> {
 
     async fn send(&mut self, encoded: &Encoded) {
         let _ = self.writer.write_all(encoded.as_bytes()).await;
+        self.presence.answer();
     }
 
     /// Tells an event: as a frame where a monitor wants it, a log line otherwise as plain text.

@@ -11,6 +11,7 @@ use std::thread;
 use dunlin::device::{Failure, Hub, Package, PushOptions, PushTask, Pushed, Station, Task};
 use dunlin::line::Target;
 use dunlin::package;
+use dunlin_agent::supervisor::Presence;
 use dunlin_agent::usb::serve;
 use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
 use dunlin_config_format::image::Header;
@@ -102,7 +103,8 @@ impl Bench {
         self.boots += 1;
         let mut board = Board::start(self.chip.clone(), 1000 + self.boots, self.line.clone());
         let (reader, writer) = self.line.board();
-        self.server = Some(Box::pin(async move { serve(reader, writer, &mut board, None).await }));
+        self.server =
+            Some(Box::pin(async move { serve(reader, writer, &mut board, None, &Presence::new()).await }));
     }
 
     /// Resets the board: what was under way is gone, and the boot ROM prints.

@@ -1,7 +1,9 @@
 //! `dunlin flash`: puts the firmware on a board, once. Everything after that is a push.
 //!
-//! esptool, Espressif's own program, does it: this finds it, sees that the image is one that leaves configurations alone, and
+//! esptool, Espressif's own program, does it: this finds it, sees that the image is whole and leaves configurations alone, and
 //! says what comes next. Checked with an emulated ESP8266 whose boot ROM esptool speaks to; never on a real board yet.
+
+mod image;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,10 +16,10 @@ use crate::line::Target;
 
 /// Images that are taken where none is named.
 const IMAGES: [&str; 2] = ["dunlin.bin", "target/firmware/dunlin.bin"];
-/// First byte of an image for the ESP8266's boot ROM.
-const MAGIC: u8 = 0xe9;
 /// How esptool may be started, each with what asks it who it is.
 const PROGRAMS: [&[&str]; 3] = [&["esptool"], &["python3", "-m", "esptool"], &["esptool.py"]];
+/// The oldest esptool whose commands and options have the names that are used here.
+const OLDEST_ESPTOOL: u32 = 5;
 
 /// Where esptool failed.
 const NOT_DONE: &str = "esptool has not done it; what is above is its word. A board without automatic reset: hold GPIO0 low \
@@ -51,10 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             format!("`{target}` is no serial port: firmware goes over USB"),
         ));
     };
-    let Some(program) = PROGRAMS.iter().find(|program| answers(program)) else {
-        let text = "esptool is missing: `pipx install esptool`, or `pip install esptool` (5.0 or newer)";
-        return Err(CommandError::new(Exit::Usage, text));
-    };
+    let program = find_esptool()?;
     println!("{} → {port}", image.display());
     check_size(program, port, arguments.no_reset)?;
     let Some(mut command) = esptool(program, port) else { return Ok(Exit::Usage) };
@@ -87,17 +86,33 @@ fn check(path: &Path) -> Result<(), CommandError> {
     let shown = path.display();
     let refused = |text: String| CommandError::new(Exit::Refused, text);
     let bytes = std::fs::read(path).map_err(|error| refused(format!("`{shown}` can't be read: {error}")))?;
-    if bytes.first() != Some(&MAGIC) {
-        return Err(refused(format!("`{shown}` is no image for an ESP8266: it does not begin with 0xe9")));
+    image::check(&bytes).map_err(|text| {
+        refused(format!(
+            "`{shown}` {text}. Nothing was written: take another, or `cargo xtask firmware` builds one"
+        ))
+    })
+}
+
+/// Returns how to start an esptool that is new enough.
+fn find_esptool() -> Result<&'static [&'static str], CommandError> {
+    let mut old = None;
+    for program in PROGRAMS {
+        match version(program) {
+            Some((major, _)) if major >= OLDEST_ESPTOOL => return Ok(program),
+            Some((_, version)) => old = old.or(Some((program.join(" "), version))),
+            None => {}
+        }
     }
-    if bytes.len() > FIRMWARE.size as usize {
-        return Err(refused(format!(
-            "`{shown}` has {} bytes and would overwrite the board's configurations; a firmware has at most {}",
-            bytes.len(),
-            FIRMWARE.size
-        )));
-    }
-    Ok(())
+    let text = match old {
+        None => format!(
+            "esptool is missing: `pipx install esptool`, or `pip install esptool` ({OLDEST_ESPTOOL}.0 or newer)"
+        ),
+        Some((program, version)) => format!(
+            "`{program}` is version {version}, whose commands have other names; {OLDEST_ESPTOOL}.0 or newer is needed: \
+             `pipx install esptool`, or `pip install --upgrade esptool`"
+        ),
+    };
+    Err(CommandError::new(Exit::Usage, text))
 }
 
 /// Refuses a board whose flash chip ends before the flash map does: the first push would overwrite the firmware. The boot
@@ -142,8 +157,17 @@ fn esptool(program: &[&str], port: &str) -> Option<Command> {
     Some(command)
 }
 
-fn answers(program: &[&str]) -> bool {
-    let [first, rest @ ..] = program else { return false };
-    let output = Command::new(first).args(rest).arg("version").output();
-    output.is_ok_and(|output| output.status.success())
+/// Returns the major number and the whole version of an esptool; none where it can't be started.
+fn version(program: &[&str]) -> Option<(u32, String)> {
+    let [first, rest @ ..] = program else { return None };
+    let output = Command::new(first).args(rest).arg("version").output().ok()?;
+    version_in(&String::from_utf8_lossy(&output.stdout)).filter(|_| output.status.success())
+}
+
+/// Returns the version in what `esptool version` says: its name, and in a line of its own the version.
+fn version_in(text: &str) -> Option<(u32, String)> {
+    text.lines().find_map(|line| {
+        let major = line.trim().split('.').next()?.parse().ok()?;
+        Some((major, line.trim().to_owned()))
+    })
 }

@@ -183,6 +183,8 @@ pub struct Condition {
     pub entropy_repeats: bool,
     /// Whether the flash chip can hold configurations.
     pub flash: FlashChip,
+    /// CRC-32 of the program's code, by which its names are found; none where the program is the host's.
+    pub image: Option<u32>,
 }
 
 /// Words of memory that outlive a reset but not a power cut.

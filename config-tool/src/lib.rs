@@ -7,6 +7,7 @@ pub mod cli;
 #[cfg(not(target_family = "wasm"))]
 mod command;
 pub mod compile;
+pub mod crash;
 pub mod device;
 pub mod duration;
 #[cfg(not(target_family = "wasm"))]

@@ -9,7 +9,7 @@ use crate::flash::Flash;
 use crate::i2c::Masters;
 use crate::rtc::{End, Start};
 use crate::uart::{self, LineCounts, Reader, Writer};
-use crate::{efuse, idle, rtc, stack, watchdog};
+use crate::{efuse, idle, image, rtc, stack, watchdog};
 
 /// Everything that the agent gets of the chip.
 #[derive(Debug)]
@@ -104,6 +104,7 @@ impl System for Chip {
             breaks,
             entropy_repeats: self.entropy.quality() == Quality::Repeating,
             flash: self.flash,
+            image: image::checksum(),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod gpio;
 pub mod hspi;
 pub mod i2c;
 pub mod idle;
+pub mod image;
 pub mod mmio;
 pub mod onewire;
 pub mod ring;

@@ -4,14 +4,12 @@
 //! `cargo xtask test` builds the image and runs these, with `DUNLIN_FIRMWARE` for its path; the symbols lie beside it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
-use std::path::PathBuf;
-
 use dunlin_agent::platform::Part;
 use dunlin_config_format::config::{Config, List, QoS, Sensor};
 use dunlin_config_format::driver::Driver;
 use dunlin_config_format::flash_map::SLOTS;
 use dunlin_config_format::frame::{Encoded, Received, Receiver};
-use dunlin_config_format::image::{Header, checksum};
+use dunlin_config_format::image::Header;
 use dunlin_config_format::message::{
     self, BeginRequest, ErrorReply, InfoItem, InfoRequest, Refusal, Value, kind,
 };
@@ -28,6 +26,10 @@ use std::rc::Rc;
 #[expect(dead_code, reason = "of the shared support, this file uses the configurations")]
 mod node_world;
 use node_world::{flash_with, tutorial};
+#[path = "support/patched.rs"]
+#[expect(unreachable_pub, reason = "the tool's tests use it too")]
+mod patched;
+use patched::{WINDOW, function, image, make_whole};
 
 /// `ill`, the instruction that is none.
 const ILLEGAL: [u8; 3] = [0, 0, 0];
@@ -49,16 +51,8 @@ const DEEP_STACK: [u8; 21] = [
 /// The lower end of the stack (`link.ld`).
 const STACK_END: u32 = 0x3ffe_8000;
 
-/// Where the image's file has address, length and CRC-32 of the part in flash: 0x80 behind the start of its first segment.
-const FLASH_CHECK: usize = 0x90;
 /// Where the memory of the real-time clock has the number of the part of the agent that is late: the third of the agent's words.
 const RETAINED_LATE: u32 = 0x6000_1200 + 4 * (5 + 2);
-/// Where the window on flash begins.
-const WINDOW: u32 = 0x4020_0000;
-
-fn image() -> PathBuf {
-    PathBuf::from(std::env::var_os("DUNLIN_FIRMWARE").unwrap())
-}
 
 /// The image, and the tutorial's configuration.
 fn flash_with_image() -> Vec<u8> {
@@ -80,42 +74,6 @@ fn without_chip() -> Vec<u8> {
     let len = config.encode(&mut without).unwrap();
     without.truncate(len);
     without
-}
-
-/// Makes an image whole again whose part in flash was changed: start-up compares it with a CRC-32 in the part that the ROM
-/// loads, and the ROM that part with a sum.
-fn make_whole(flash: &mut [u8]) {
-    let word = |flash: &[u8], at: usize| u32::from_le_bytes(flash[at..at + 4].try_into().unwrap()) as usize;
-    let (start, len) = (word(flash, FLASH_CHECK) - WINDOW as usize, word(flash, FLASH_CHECK + 4));
-    let crc = checksum(&flash[start..start + len]).to_le_bytes();
-    let mut sum = 8;
-    for _ in 0..flash[1] {
-        sum += 8 + word(flash, sum + 4);
-    }
-    for (at, byte) in (FLASH_CHECK + 8..).zip(crc) {
-        flash[sum | 15] ^= flash[at] ^ byte;
-        flash[at] = byte;
-    }
-}
-
-/// Returns the address of the function whose mangled name has all of `parts`: a symbol of an ELF file for a 32-bit machine.
-fn function(parts: &[&str]) -> u32 {
-    let elf = std::fs::read(image().with_extension("elf")).unwrap();
-    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap()) as usize;
-    let half = |at: usize| usize::from(u16::from_le_bytes(elf[at..at + 2].try_into().unwrap()));
-    let section = |index: usize| word(0x20) + index * half(0x2e);
-    // The symbol table is the section of type 2; its link is the table of names.
-    let table = (0..half(0x30)).map(section).find(|at| word(at + 4) == 2).unwrap();
-    let names = word(section(word(table + 0x18)) + 0x10);
-    let symbols = (word(table + 0x10)..word(table + 0x10) + word(table + 0x14)).step_by(16);
-    for symbol in symbols {
-        let name = &elf[names + word(symbol)..];
-        let name = std::str::from_utf8(&name[..name.iter().position(|byte| *byte == 0).unwrap()]).unwrap();
-        if parts.iter().all(|part| name.contains(part)) {
-            return word(symbol + 4) as u32;
-        }
-    }
-    panic!("no function {parts:?} in the image");
 }
 
 /// What a board did.

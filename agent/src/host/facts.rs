@@ -80,6 +80,13 @@ const FACTS: &[(&str, Find)] = &[
     ("line-framing-errors", |_, condition, _| Fact::Count(condition.framing_errors)),
     ("line-breaks", |_, condition, _| Fact::Count(condition.breaks)),
     ("entropy", |_, condition, _| Fact::Text(if condition.entropy_repeats { "repeating" } else { "good" })),
+    ("image", |_, condition, text| match condition.image {
+        None => Fact::Null,
+        Some(checksum) => {
+            text.hex(&checksum.to_be_bytes());
+            Fact::Written
+        }
+    }),
     ("flash", |_, condition, text| {
         condition.flash.render(text);
         Fact::Written

@@ -1,5 +1,7 @@
 //! `dunlin info`: who a board is and how it is.
 
+use std::path::{Path, PathBuf};
+
 use dunlin_config_format::driver::Driver;
 use dunlin_config_format::message::state;
 use dunlin_config_format::reason::Reason;
@@ -7,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::node::{self, NodeArguments};
 use super::{CommandError, Exit, Outcome, short};
+use crate::crash::{self, Program};
 use crate::device::{Fact, Hello, InfoTask};
 
 /// Tell who a board is and how it is
@@ -14,6 +17,10 @@ use crate::device::{Fact, Hello, InfoTask};
 pub(crate) struct Arguments {
     #[command(flatten)]
     node: NodeArguments,
+    /// The program that was built with the board's image: names the places of a crash. `dunlin.elf` here, or what `cargo xtask
+    /// firmware` has built, unless named
+    #[arg(long, value_name = "FILE")]
+    elf: Option<PathBuf>,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -22,33 +29,96 @@ pub(crate) struct Arguments {
 /// Facts that the lines before them tell already.
 const TOLD: &[&str] = &["device", "firmware", "chip", "hash", "generation", "state", "rollback"];
 
+/// Programs that are taken where none is named, if they are the board's.
+const PROGRAMS: [&str; 2] = ["dunlin.elf", "target/firmware/dunlin.elf"];
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let named = arguments.elf.as_deref().map(read_program).transpose()?;
     if let Some(mut remote) = arguments.node.remote()? {
         let text = remote.ask("info", "").map_err(|error| CommandError::new(Exit::Device, error))?;
         let birth = node::answer(&text)?;
+        // A birth does not tell which image runs: a program that is named is taken at its word.
+        let report = birth.get("crash").and_then(Value::as_str);
+        let crash = report.map(|report| crash::explain(report, named.as_ref())).unwrap_or_default();
         if arguments.json {
-            println!("{}", json!({ "version": 1, "device": birth.get("device"), "facts": birth }));
+            println!(
+                "{}",
+                json!({ "version": 1, "device": birth.get("device"), "facts": birth, "crash": crash })
+            );
         } else {
             for (name, value) in &birth {
                 println!("{name:<20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                print_lines(if name == "crash" { &crash } else { &[] });
             }
         }
         return Ok(Exit::Done);
     }
     let (mut connection, hello) = arguments.node.line.meet(None)?;
     let facts = connection.run(&mut InfoTask::new()?)?;
+    let crash = explain(&facts, named)?;
     if arguments.json {
-        println!("{}", as_json(&hello, &facts));
+        println!("{}", as_json(&hello, &facts, &crash));
     } else {
         for (name, value) in about(&hello) {
             println!("{name:<20} {value}");
         }
         for fact in facts.iter().filter(|fact| !TOLD.contains(&fact.name.as_str())) {
             println!("{:<20} {}", fact.name, fact.value.as_deref().unwrap_or("-"));
+            print_lines(if fact.name == "crash" { &crash } else { &[] });
         }
     }
     Ok(Exit::Done)
+}
+
+/// Prints what explains the line before.
+fn print_lines(lines: &[String]) {
+    for line in lines {
+        println!("{:<20} {line}", "");
+    }
+}
+
+fn read_program(path: &Path) -> Result<Program, CommandError> {
+    let shown = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|error| CommandError::new(Exit::Usage, format!("`{shown}` can't be read: {error}")))?;
+    Program::read(&bytes).ok_or_else(|| {
+        let text = format!("`{shown}` is no program with names: `cargo xtask firmware` builds `dunlin.elf`");
+        CommandError::new(Exit::Usage, text)
+    })
+}
+
+/// Explains the crash that a board tells, with the names of the program that it runs: the one that is named, or one that is
+/// there and is the board's.
+fn explain(facts: &[Fact], named: Option<Program>) -> Result<Vec<String>, CommandError> {
+    let fact =
+        |name: &str| facts.iter().find(|fact| fact.name == name).and_then(|fact| fact.value.as_deref());
+    let image = fact("image");
+    let is_boards = |program: &Program| image == Some(&format!("{:08x}", program.checksum()));
+    if let (Some(program), Some(image)) = (&named, image)
+        && !is_boards(program)
+    {
+        let text = format!(
+            "the program that --elf names is not the board's: its code has the CRC-32 `{:08x}`, the board's has `{image}`; \
+             name the ELF that was built with the board's image",
+            program.checksum()
+        );
+        return Err(CommandError::new(Exit::Refused, text));
+    }
+    let Some(report) = fact("crash") else { return Ok(Vec::new()) };
+    let found = || {
+        let programs = PROGRAMS.iter().filter_map(|path| Program::read(&std::fs::read(path).ok()?));
+        programs.into_iter().find(is_boards)
+    };
+    let program = named.or_else(found);
+    let mut lines = crash::explain(report, program.as_ref());
+    if program.is_none() && report.contains(" at 0x") {
+        lines.push(
+            "its places have names with `--elf FILE`: the `dunlin.elf` that was built with the image"
+                .to_owned(),
+        );
+    }
+    Ok(lines)
 }
 
 /// What HELLO tells, in words.
@@ -72,7 +142,7 @@ fn about(hello: &Hello) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn as_json(hello: &Hello, facts: &[Fact]) -> Value {
+fn as_json(hello: &Hello, facts: &[Fact], crash: &[String]) -> Value {
     let hex = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let facts: Map<String, Value> = facts.iter().map(|fact| (fact.name.clone(), value(fact))).collect();
     json!({
@@ -88,6 +158,7 @@ fn as_json(hello: &Hello, facts: &[Fact]) -> Value {
             "reason": Reason::from_code(code).map(Reason::name), "generation": generation,
         })),
         "facts": facts,
+        "crash": crash,
     })
 }
 

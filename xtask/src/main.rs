@@ -8,6 +8,7 @@ mod fuzz;
 mod layers;
 mod mutants;
 mod packages;
+mod reproducible;
 mod routine;
 mod spec;
 mod targets;
@@ -33,6 +34,11 @@ const ROUTINES: &[Routine] = &[
         name: "firmware",
         help: "the image for the ESP8266: target/firmware/dunlin.bin",
         run: firmware::firmware,
+    },
+    Routine {
+        name: "reproducible",
+        help: "the image a second time in another folder, and every byte compared",
+        run: reproducible::reproducible,
     },
     Routine {
         name: "fuzz",
@@ -79,6 +85,6 @@ fn main() -> ExitCode {
 fn help() {
     println!("cargo xtask <routine>\n");
     for routine in ROUTINES {
-        println!("  {:<11} {}", routine.name, routine.help);
+        println!("  {:<12} {}", routine.name, routine.help);
     }
 }

@@ -205,7 +205,7 @@ fn check(name: &str, source: &Path, build: &Path, must_pass: bool) -> Result<(),
 }
 
 /// Copies what the tests are built from.
-fn copy_workspace(target: &Path) -> Result<(), String> {
+pub(crate) fn copy_workspace(target: &Path) -> Result<(), String> {
     let error = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     if target.exists() {
         fs::remove_dir_all(target).map_err(|e| error(target, e))?;

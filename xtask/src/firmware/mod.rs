@@ -7,6 +7,7 @@
 use std::fs;
 
 use crate::packages;
+use crate::reproducible;
 use crate::routine::root;
 
 pub(crate) mod compile;
@@ -32,7 +33,9 @@ pub(crate) fn firmware(_: &[String]) -> Result<(), String> {
     inspect::check(&elf)?;
     size::report(&elf)?;
     let bytes = fs::read(&elf).map_err(|error| format!("{}: {error}", elf.display()))?;
-    fs::write(&image, image::from_elf(&bytes)?).map_err(|error| format!("{}: {error}", image.display()))?;
+    let bytes = image::from_elf(&bytes)?;
+    reproducible::check(&bytes)?;
+    fs::write(&image, bytes).map_err(|error| format!("{}: {error}", image.display()))?;
     println!("\n{}\n{}", elf.display(), image.display());
     Ok(())
 }

@@ -25,6 +25,7 @@ struct Routine {
 
 const ROUTINES: &[Routine] = &[
     Routine { name: "test", help: "everything that CI runs", run: test::test },
+    Routine { name: "ci", help: "the same", run: test::test },
     Routine {
         name: "torture",
         help: "30 million power cuts; `--replay STRING`, `--mutants`, `--image`, `--kills`, `--year`",
@@ -34,6 +35,11 @@ const ROUTINES: &[Routine] = &[
         name: "firmware",
         help: "the image for the ESP8266: target/firmware/dunlin.bin",
         run: firmware::firmware,
+    },
+    Routine {
+        name: "size",
+        help: "what the image that is built takes, against its budget",
+        run: firmware::size::size,
     },
     Routine {
         name: "reproducible",

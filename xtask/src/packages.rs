@@ -1,7 +1,7 @@
 //! The Debian packages that the tests and targets need: installed where that is allowed, otherwise named.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::firmware::compile;
@@ -24,12 +24,8 @@ pub(crate) const TESTS: &[Need] = &[
     ("/usr/lib/python3/dist-packages/jsonschema/__init__.py", "python3-jsonschema"),
 ];
 
-/// A compiler whose own library source lies in its sysroot, for targets that rustup's compiler has no library for.
-pub(crate) const TARGETS: &[Need] = &[
-    ("/usr/bin/rustc", "rustc-web"),
-    ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src"),
-    ("wasm-ld-19", "lld-19"),
-];
+/// What links for a browser.
+pub(crate) const BROWSER: &[Need] = &[("wasm-ld-19", "lld-19")];
 
 /// An independent LX106: QEMU's core, GNU's assembler and compiler.
 pub(crate) const LX106: &[Need] = &[
@@ -42,17 +38,22 @@ pub(crate) const LX106: &[Need] = &[
 pub(crate) const ASSEMBLER: &[Need] =
     &[("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"), ("xtensa-lx106-elf-as", "binutils-xtensa-lx106")];
 
-/// What the image is compiled with, unless a compiler with its library's source is there already.
+/// A compiler with its library's source, for targets that rustup's compiler has no library for.
 const COMPILER: &[Need] =
     &[("/usr/bin/rustc", "rustc-web"), ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src")];
 
 /// Makes sure that the image can be built: with any compiler that is found, otherwise with Debian's.
 pub(crate) fn ensure_firmware() -> Result<(), String> {
     ensure(ASSEMBLER)?;
+    ensure_compiler().map(|_| ())
+}
+
+/// Returns a compiler with its library's source: any that is found, otherwise Debian's.
+pub(crate) fn ensure_compiler() -> Result<PathBuf, String> {
     if compile::compiler().is_err() {
         ensure(COMPILER)?;
     }
-    compile::compiler().map(|_| ())
+    compile::compiler()
 }
 
 fn is_there(need: &str) -> bool {

@@ -1,9 +1,11 @@
-//! Checks that crates depend on each other in one direction only, and on one version of everything else.
+//! Checks that crates depend on each other in one direction only, and on one version of everything else, and that unsafe code
+//! says why it is sound.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use crate::routine::root;
+use crate::safety;
 
 /// Each crate and the crates of this workspace that it may name.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -17,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Compares the manifests with the table, and the firmware's versions, which are a workspace of their own, with the others.
 pub(crate) fn layers(_: &[String]) -> Result<(), String> {
+    safety::check()?;
     for (folder, allowed) in ALLOWED {
         let manifest = read(&format!("{folder}/Cargo.toml"))?;
         for (name, _) in dependencies(&manifest) {

@@ -10,6 +10,7 @@ mod mutants;
 mod packages;
 mod reproducible;
 mod routine;
+mod safety;
 mod spec;
 mod targets;
 mod test;
@@ -53,7 +54,11 @@ const ROUTINES: &[Routine] = &[
     },
     Routine { name: "bench", help: "what is claimed of speed and size, measured", run: bench::bench },
     Routine { name: "spec", help: "the documents of flash and USB against the code", run: spec::spec },
-    Routine { name: "layers", help: "which crate may name which", run: layers::layers },
+    Routine {
+        name: "layers",
+        help: "which crate may name which, and why unsafe code is sound",
+        run: layers::layers,
+    },
     Routine {
         name: "workarounds",
         help: "which work-arounds the compiler still needs",

@@ -13,6 +13,7 @@ use dunlin_config_format::image::Header;
 use dunlin_config_format::message::{
     self, BeginRequest, ErrorReply, InfoItem, InfoRequest, Refusal, Value, kind,
 };
+use dunlin_twin::chip::time::{PER_MICROSECOND, Time};
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::{Activity, Broker};
@@ -366,6 +367,27 @@ fn a_usable_flash_chip_is_told() {
     let flash = NorFlash::with_contents(flash_with_image());
     let seen = watch(&flash, 6, &info_and_begin(), |_, _| {});
     assert_eq!(answers(&seen, "flash"), (Some("usable".to_owned()), false));
+}
+
+/// Returns what a board tells of its entropy whose slow oscillator is off by `jitter_ns` at most, either way.
+fn entropy(jitter_ns: u64) -> Option<String> {
+    let flash = NorFlash::with_contents(flash_with_image());
+    let seen = watch(&flash, 3, &info_and_begin(), |_, simulation| {
+        let jitter = Time(PER_MICROSECOND * jitter_ns / 1000);
+        simulation.chip().unwrap().peripherals().rtc.set_jitter(jitter);
+    });
+    answers(&seen, "entropy").0
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask test"]
+fn a_start_without_chance_is_told() {
+    let told = |jitter_ns| entropy(jitter_ns).unwrap();
+    assert_eq!(told(0), "repeating");
+    // Less than a cycle of the processor, which is 12.5 ns, hides in the loop that waits for a tick.
+    for jitter_ns in [50, 200, 1000] {
+        assert_eq!(told(jitter_ns), "good", "{jitter_ns} ns");
+    }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use super::Refusal;
 const MEMORY_WORDS: usize = 256;
 /// Units of time between two ticks of the RC oscillator: nominally 150 kHz.
 const TICK: u64 = PER_MICROSECOND * 1_000_000 / 150_000;
-/// How far a tick is off, at most, either way.
-const JITTER: u64 = 26 * 4;
+/// How far a tick is off, at most, either way, unless set: 50 ns.
+const JITTER: Time = Time(PER_MICROSECOND / 20);
 
 /// Registers that hold what is written: the power of the converter (0x10), and what outlives a sleep.
 const POWER: u32 = 0x10;
@@ -38,6 +38,7 @@ pub struct Rtc {
     power: u32,
     stores: [u32; 4],
     seed: u64,
+    jitter: Time,
     reset_due: bool,
 }
 
@@ -50,8 +51,14 @@ impl Rtc {
             power: 0,
             stores: [0; 4],
             seed,
+            jitter: JITTER,
             reset_due: false,
         }
+    }
+
+    /// Sets how far a tick of the RC oscillator is off, at most, either way. Without any it is the crystal's own time.
+    pub fn set_jitter(&mut self, jitter: Time) {
+        self.jitter = jitter;
     }
 
     /// The chip starts for this reason. Without power the memory is gone.
@@ -77,7 +84,7 @@ impl Rtc {
         let near = now.0 / TICK;
         let is_over = |tick: u64| {
             let noise = (tick ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-            tick * TICK + noise % (2 * JITTER) <= now.0 + JITTER
+            tick * TICK + noise % (2 * self.jitter.0).max(1) <= now.0 + self.jitter.0
         };
         (near.saturating_sub(1)..=near + 1).rev().find(|tick| is_over(*tick)).unwrap_or(0) as u32
     }

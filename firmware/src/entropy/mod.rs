@@ -4,24 +4,28 @@
 //! does not do. What differs from start to start on a real chip is the RC oscillator of the real-time clock against the
 //! crystal: the low bits of how many cycles pass between its ticks. They are gathered together with the identifier of the
 //! chip and a word that is carried over resets. Good enough for session numbers and sequence numbers; not for keys.
+//!
+//! Whether they differ by chance is judged by tests that a source of half a bit a tick passes, and one that repeats does not
+//! ([`health`]).
+
+mod health;
 
 use crate::mmio::Register;
 use crate::{clock, cpu, efuse, rtc};
+use health::SAMPLES;
 
 const RANDOM: Register = Register::new(0x3ff2_0e44);
 const SLOW_COUNTER: Register = Register::new(0x6000_071c);
 
-/// Ticks of the slow oscillator that are measured: about 0.7 ms.
-const TICKS: u32 = 100;
 /// Longest wait for one of them, in counts of 0.2 µs.
 const TICK_LIMIT: u32 = 500;
 
 /// How good the entropy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quality {
-    /// Differences between two oscillators were seen.
+    /// The two oscillators differ by chance.
     Jitter,
-    /// Nothing but what is the same at every cold start: in a simulation, or with a broken oscillator.
+    /// They differ in no way, or in one that repeats: in a simulation without noise, or with a broken oscillator.
     Repeating,
 }
 
@@ -33,25 +37,20 @@ pub struct Entropy {
 }
 
 impl Entropy {
-    /// Gathers entropy, for about 0.7 ms.
+    /// Gathers entropy, for about 7 ms.
     pub fn gather() -> Self {
         let mut pool = Pool::new();
         pool.add(efuse::chip_id());
-        let (mut last, mut lengths) = (None, [0u32; 2]);
-        for _ in 0..TICKS {
+        let mut samples = [0; SAMPLES];
+        for sample in &mut samples {
             let from = cpu::cycles();
             wait_for_tick();
             let length = cpu::cycles().wrapping_sub(from);
             pool.add(length);
             pool.add(RANDOM.read());
-            if let Some(before) = last
-                && before != length
-            {
-                lengths = [before, length];
-            }
-            last = Some(length);
+            *sample = length as u8;
         }
-        let quality = if lengths == [0; 2] { Quality::Repeating } else { Quality::Jitter };
+        let quality = if health::is_random(&samples) { Quality::Jitter } else { Quality::Repeating };
         pool.add(rtc::exchange_seed(0));
         let mut entropy = Entropy { state: pool.0, quality };
         rtc::exchange_seed(entropy.draw() as u32);

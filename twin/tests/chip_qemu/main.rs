@@ -1,6 +1,6 @@
 //! The core against QEMU's `lx106`: random programs, assembled by GNU as, run on both; every register compared, and in
 //! `exceptions` everything that the core says about each exception and interrupt. `decoding` asks the disassembler, `image`
-//! runs routines of the shipping image.
+//! runs routines of the shipping image, `vectors` its repair of narrow loads.
 //!
 //! Needs the Debian packages `qemu-system-misc`, `gcc-xtensa-lx106` and `binutils-xtensa-lx106`; without them it fails.
 
@@ -9,6 +9,7 @@
 mod decoding;
 mod exceptions;
 mod image;
+mod vectors;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

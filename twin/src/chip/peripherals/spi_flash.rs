@@ -89,6 +89,13 @@ impl SpiFlash {
         self.protection = bits & PROTECTION;
     }
 
+    /// Takes the protection away, as a status of 0 does; a locked chip keeps it.
+    pub fn unprotect(&mut self) {
+        if !self.is_locked {
+            self.protection = 0;
+        }
+    }
+
     /// Returns the chip's protection, bits 5:2 of its status. Anything but 0 refuses every erase and program here.
     pub fn protection(&self) -> u32 {
         self.protection

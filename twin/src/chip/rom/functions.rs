@@ -139,7 +139,7 @@ fn carry_out(core: &mut Core, machine: &mut Machine, state: &mut State, address:
         // SPIUnlock
         0x4000_4878 => {
             wait(machine);
-            machine.peripherals.spi.protect(0);
+            machine.peripherals.spi.unprotect();
             machine.peripherals.spi.enable_write(false);
             machine.now.0 += Time::from_micros(STATUS_WRITE_US).0;
             word(0)
@@ -390,6 +390,15 @@ mod tests {
         assert!(bench.us() >= 10_000, "a status takes its time");
         assert_eq!(bench.call(0x4000_4a4c, [0x4000, RAM, 16, 0]), Some(0));
         assert_eq!(bench.flash.contents()[0x4000], 0x55);
+        // A chip whose protection can't be taken away keeps it, and neither function notices.
+        bench.machine.peripherals.spi.lock();
+        assert_eq!(bench.call(0x4000_4878, [0; 4]), Some(0));
+        assert_eq!(bench.machine.peripherals.spi.protection(), 0x3c);
+        assert_eq!(bench.call(0x4000_4a00, [4, 0, 0, 0]), Some(0));
+        assert_eq!(bench.call(0x4000_4a4c, [0x5000, RAM, 16, 0]), Some(0));
+        assert_eq!((bench.flash.contents()[0x4000], bench.flash.contents()[0x5000]), (0x55, 0xff));
+        let mut bench = Bench::new();
+        bench.flash.poke(0x3000, &[0; 16]);
         // SPI_write_enable opens the latch for a command by registers, which leaves the chip busy.
         let command = |bench: &mut Bench, bit: u32| {
             let now = bench.machine.now;

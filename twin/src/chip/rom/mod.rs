@@ -302,3 +302,44 @@ fn read(machine: &mut Machine, at: &mut u32, bytes: &mut [u8]) -> Result<(), Fau
     machine.now.0 += bytes.len() as u64 * Time::from_micros(1).0;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chip::peripherals::Peripherals;
+    use crate::devices::i2c::Wiring;
+    use crate::devices::nor_flash::{NorFlash, Timing};
+    use embassy_time::Instant;
+
+    /// What is told of a program that goes on at an address of the ROM.
+    fn told(address: u32) -> Result<(), String> {
+        let origin = Instant::from_ticks(0);
+        let flash = NorFlash::new(1 << 20);
+        let mut peripherals = Peripherals::new(flash, Timing::default(), Wiring::new(), 1, 1, origin);
+        peripherals.reset(Time(0), Cause::PowerOn);
+        let mut machine = Machine::new(peripherals, 1);
+        call(&mut Core::new(address), &mut machine, &mut State::default())
+    }
+
+    #[test]
+    fn what_is_not_emulated_is_told_by_its_name_or_as_unknown() {
+        let printf = "the ROM's function at 0x400024cc (ets_printf) isn't emulated";
+        assert_eq!(told(0x4000_24cc), Err(printf.to_owned()));
+        let nobody = "the ROM's function at 0x40004321 (unknown) isn't emulated";
+        assert_eq!(told(0x4000_4321), Err(nobody.to_owned()));
+        // The middle of a function that is emulated isn't that function.
+        let middle = "the ROM's function at 0x40002ece (unknown) isn't emulated";
+        assert_eq!(told(0x4000_2ece), Err(middle.to_owned()));
+        assert_eq!(told(0x4000_2ecc), Ok(()));
+    }
+
+    #[test]
+    fn a_function_is_emulated_or_named_and_the_names_are_in_order() {
+        assert!(NAMES.is_sorted_by(|(a, _), (b, _)| a < b));
+        for (address, name) in NAMES {
+            assert!(contains(*address));
+            let told = told(*address).unwrap_err();
+            assert!(told.contains(name), "{address:#x} is emulated and named: {told}");
+        }
+    }
+}

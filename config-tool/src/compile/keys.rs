@@ -342,6 +342,42 @@ pub(crate) const VARS: TableKeys = TableKeys {
 /// Every table, in the order in which a file has them.
 pub(crate) const TABLES: &[TableKeys] = &[DEVICE, MQTT, USB, I2C, SENSOR, REPORT, DEFAULTS, VARS];
 
+/// What other systems call a key, and what it is here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("host", "broker"),
+    ("server", "broker"),
+    ("user", "username"),
+    ("type", "driver"),
+    ("platform", "driver"),
+    ("model", "driver"),
+    ("interval", "period"),
+    ("update-interval", "period"),
+    ("update_interval", "period"),
+    ("scan-interval", "period"),
+    ("interval", "every"),
+    ("period", "every"),
+    ("name", "label"),
+    ("id", "name"),
+    ("hostname", "name"),
+    ("publish", "topic"),
+    ("state-topic", "topic"),
+    ("state_topic", "topic"),
+    ("retained", "retain"),
+    ("format", "payload"),
+    ("sensors", "of"),
+];
+
+/// Returns what to do about a key that is none of `known`: the name that it has here, or the table that has it.
+pub(crate) fn elsewhere(key: &str, known: &[&str]) -> Option<String> {
+    let here = ELSEWHERE.iter().find(|(other, here)| *other == key && known.contains(here));
+    if let Some((_, here)) = here {
+        return Some(format!("here it is called `{here}`"));
+    }
+    let owner = TABLES.iter().find(|table| table.names().contains(&key))?;
+    let id = if owner.is_named { ".ID" } else { "" };
+    Some(format!("it belongs to [{}{id}]", owner.name))
+}
+
 const BY_CABLE: &str =
     "the network goes over the USB cable: keep `dunlin bridge` running on the computer there";
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Code;
-use super::keys::Later;
+use super::keys::{Later, TABLES, elsewhere};
 use super::nearest::nearest;
 use super::problems::{Problems, TOLD};
 use super::value::{Value, boolean, duration_ms, integer, list, wrong_type};
@@ -76,11 +76,12 @@ impl<'d> Table<'d> {
                 continue;
             }
             let is_file = self.name == THE_FILE;
-            let help = match nearest(key, known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if is_file => format!("a file has the tables {}", known.join(", ")),
-                None => format!("{} has: {}", self.name, known.join(", ")),
-            };
+            let near = nearest(key, known).map(|near| format!("did you mean `{near}`?"));
+            let other = || elsewhere(key, known).filter(|_| self.is_of_configuration());
+            let help = near.or_else(other).unwrap_or_else(|| match is_file {
+                true => format!("a file has the tables {}", known.join(", ")),
+                false => format!("{} has: {}", self.name, known.join(", ")),
+            });
             // Where the text is misread, a piece of a secret may look like a key.
             let is_misread = problems.noted.first().is_some_and(|problem| problem.code == Code::Syntax);
             let shown = if is_misread && self.name == "[mqtt]" { String::new() } else { format!(" `{key}`") };
@@ -88,6 +89,12 @@ impl<'d> Table<'d> {
             let what = if is_table { "table" } else { "key" };
             problems.error(Code::UnknownKey, span, format!("unknown {what}{shown} in {}", self.name), help);
         }
+    }
+
+    /// Whether the table is one of a configuration's, and not one of a scenario or of a filter.
+    fn is_of_configuration(&self) -> bool {
+        let first = self.name.strip_prefix('[').and_then(|name| name.split(['.', ']']).next());
+        self.name == THE_FILE || TABLES.iter().any(|table| Some(table.name) == first)
     }
 
     /// Returns a text.

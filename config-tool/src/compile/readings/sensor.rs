@@ -254,6 +254,14 @@ fn reported(problems: &mut Problems, table: &Table<'_>, info: &DriverInfo) -> Ve
     let primary = || {
         (0u8..).zip(info.readings).filter(|(_, reading)| reading.primary).map(|(number, _)| number).collect()
     };
+    if let Some(value) = table.get("readings")
+        && let DeValue::Table(_) = value.get_ref()
+    {
+        let help =
+            "tables are singular, lists plural: `[sensor.ID.reading.NAME]`, or `readings = [\"NAME\"]`";
+        problems.error(Code::Shape, value.span(), "`readings` is a table", help);
+        return primary();
+    }
     let Some(values) = table.list(problems, "readings") else { return primary() };
     if values.is_empty() {
         let span = table.get("readings").map_or(0..0, |value| value.span());

@@ -36,9 +36,9 @@ fn topics(parts: &[&str]) -> Vec<String> {
 
 #[test]
 fn placeholders_are_replaced_in_every_text_that_has_them() {
-    let short = "[vars]\nsite = \"barn\"\nhost = \"10.0.0.2\"\n\
+    let short = "[vars]\nsite = \"barn\"\nme = \"{device}\"\nhost = \"10.0.0.2\"\n\
                  [mqtt]\nbroker = \"{vars.host}:1884\"\nclient-id = \"{vars.site}-{device}\"\n\
-                 username = \"{device}\"\nprefix = \"{vars.site}/d\"\npassword = { env = \"X\" }\n";
+                 username = \"{vars.me}\"\nprefix = \"{vars.site}/d\"\npassword = { env = \"X\" }\n";
     let full = "[mqtt]\nbroker = \"10.0.0.2:1884\"\nclient-id = \"barn-n-1\"\nusername = \"n-1\"\n\
                 prefix = \"barn/d\"\npassword = { env = \"X\" }\n";
     let labels = |label: &str| LUX.to_owned() + &format!("label = \"{label}\"\n");

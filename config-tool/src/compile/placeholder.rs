@@ -17,7 +17,7 @@ pub(super) struct Names {
 }
 
 /// A placeholder that one place has: its name, and what it stands for there, or why for nothing and what to do about it.
-pub(super) type Local<'l> = (&'static str, Result<&'l str, (String, String)>);
+pub(super) type Local<'l> = (&'l str, Result<&'l str, (String, String)>);
 
 /// A part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,8 @@ impl Names {
             (Some(near), _) => format!("did you mean {{{near}}}?"),
             (None, Some((var, None))) => format!("add `{var}` to [vars]"),
             _ => {
-                if self.vars.is_empty() {
+                let is_var = |(name, _): &Local<'_>| name.starts_with("vars.");
+                if self.vars.is_empty() && !local.iter().any(is_var) {
                     known.push("vars.NAME".to_owned());
                 }
                 format!("possible here: {{{}}}", known.join("}, {"))

@@ -14,7 +14,7 @@ use toml::de::DeValue;
 use super::diagnostic::Code;
 use super::keys;
 use super::nearest::nearest;
-use super::placeholder::Names;
+use super::placeholder::{Local, Names, resolve};
 use super::problems::Problems;
 use super::reader::Table;
 use super::value::wrong_type;
@@ -147,26 +147,38 @@ pub(super) fn names(problems: &mut Problems, root: &Table<'_>) -> Names {
     let device = root.get("device").and_then(|device| device.get_ref().as_table()?.get("name"));
     let device = device.and_then(|name| name.get_ref().as_str()).filter(|name| is_identifier(name));
     // Without a name something else is told.
-    Names { device: device.unwrap_or("x").to_owned(), vars: vars(problems, root) }
+    let mut names = Names { device: device.unwrap_or("x").to_owned(), vars: BTreeMap::new() };
+    names.vars = vars(problems, root, &names);
+    names
 }
 
-fn vars(problems: &mut Problems, root: &Table<'_>) -> BTreeMap<String, String> {
-    let mut vars = BTreeMap::new();
+/// Reads `[vars]`, whose texts have `{device}` and no other placeholder.
+fn vars(problems: &mut Problems, root: &Table<'_>, names: &Names) -> BTreeMap<String, String> {
     let entries = table(problems, root, "vars").map(|table| table.entries()).unwrap_or_default();
+    let others: Vec<String> = entries.iter().map(|(key, ..)| format!("vars.{key}")).collect();
+    let no_other = |name: &str| {
+        (format!("`{{{name}}}` stands for nothing in [vars]"), "write the text that it stands for".to_owned())
+    };
+    let local: Vec<Local<'_>> = others.iter().map(|name| (name.as_str(), Err(no_other(name)))).collect();
+    let mut vars = BTreeMap::new();
     for (key, _, value) in entries {
         let text = match value.get_ref() {
-            DeValue::String(text) if is_text(text, TOPIC_LEN) => text,
-            DeValue::String(_) => {
-                let help = format!("1 to {TOPIC_LEN} bytes without control characters are possible");
-                problems.error(Code::Text, value.span(), format!("`{key}` can stand for nothing"), help);
-                "x"
+            DeValue::String(text) => {
+                let text = resolve(problems, text, &value.span(), names, &local);
+                let is_right = text.as_ref().is_none_or(|text| is_text(text, TOPIC_LEN));
+                if !is_right {
+                    let help = format!("1 to {TOPIC_LEN} bytes without control characters are possible");
+                    problems.error(Code::Text, value.span(), format!("`{key}` can stand for nothing"), help);
+                }
+                text.filter(|_| is_right)
             }
             other => {
                 wrong_type(problems, key, value.span(), other, "a text in quotation marks");
-                "x"
+                None
             }
         };
-        vars.insert(key.to_owned(), text.to_owned());
+        // What is told is told once, and not wherever the text is used.
+        vars.insert(key.to_owned(), text.unwrap_or_else(|| "x".to_owned()));
     }
     vars
 }

@@ -104,6 +104,8 @@ fn a_flood_of_problems_is_a_hundred_and_a_number() {
     let source = Source { name: "flood.toml".to_owned(), text: format!("[device]\n{text}") };
     let compiled = compile(&source);
     assert_eq!((compiled.diagnostics.len(), compiled.untold), (100, 10_000 + 2 - 100));
+    let refused = dunlin::package::from_text("flood.toml", &source.text).unwrap_err().to_string();
+    assert!(refused.ends_with("\nflood.toml: and 9902 more problems"), "what `push` says");
     let shown: usize = compiled.diagnostics.iter().map(|problem| problem.human(&source, false).len()).sum();
     assert!(shown < 40_000, "{shown}");
     let (first, last) = (compiled.diagnostics.first().unwrap(), compiled.diagnostics.last().unwrap());

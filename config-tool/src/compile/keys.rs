@@ -9,6 +9,7 @@ use dunlin_config_format::limits::{
     KEEP_ALIVE_MAX_S, KEEP_ALIVE_MIN_S, LABEL_LEN, PERIOD_MAX_MS, PERIOD_MIN_MS, PREFIX_LEN, TOPIC_LEN,
 };
 
+use super::foreign::{DEEP_SLEEP, Later};
 use super::settings::BOARDS;
 
 /// What a key may be.
@@ -61,9 +62,6 @@ pub(crate) struct Key {
     pub(crate) default: Option<&'static str>,
 }
 
-/// A name that is known and does not work yet, and what to do instead.
-pub(crate) type Later = (&'static str, &'static str);
-
 /// A table of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TableKeys {
@@ -106,8 +104,6 @@ const PAYLOAD: Key = key(
     Some("\"json\""),
     "how a message looks: {\"illuminance\":284.1,…}, 284.1, or [\"lux-1\", 624, 284.1]",
 );
-
-const DEEP_SLEEP: Later = ("deep-sleep", "the node stays awake between two samples");
 
 pub(crate) const DEVICE: TableKeys = TableKeys {
     name: "device",
@@ -342,63 +338,7 @@ pub(crate) const VARS: TableKeys = TableKeys {
 /// Every table, in the order in which a file has them.
 pub(crate) const TABLES: &[TableKeys] = &[DEVICE, MQTT, USB, I2C, SENSOR, REPORT, DEFAULTS, VARS];
 
-/// What other systems call a key, and what it is here.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("host", "broker"),
-    ("server", "broker"),
-    ("user", "username"),
-    ("type", "driver"),
-    ("platform", "driver"),
-    ("model", "driver"),
-    ("interval", "period"),
-    ("update-interval", "period"),
-    ("update_interval", "period"),
-    ("scan-interval", "period"),
-    ("interval", "every"),
-    ("period", "every"),
-    ("name", "label"),
-    ("id", "name"),
-    ("hostname", "name"),
-    ("publish", "topic"),
-    ("state-topic", "topic"),
-    ("state_topic", "topic"),
-    ("retained", "retain"),
-    ("format", "payload"),
-    ("sensors", "of"),
-];
-
-/// Returns what to do about a key that is none of `known`: the name that it has here, or the table that has it.
-pub(crate) fn elsewhere(key: &str, known: &[&str]) -> Option<String> {
-    let here = ELSEWHERE.iter().find(|(other, here)| *other == key && known.contains(here));
-    if let Some((_, here)) = here {
-        return Some(format!("here it is called `{here}`"));
-    }
-    let owner = TABLES.iter().find(|table| table.names().contains(&key))?;
-    let id = if owner.is_named { ".ID" } else { "" };
-    Some(format!("it belongs to [{}{id}]", owner.name))
-}
-
-const BY_CABLE: &str =
-    "the network goes over the USB cable: keep `dunlin bridge` running on the computer there";
-
-/// Tables that a file will have.
-pub(crate) const TABLES_LATER: &[Later] = &[
-    ("include", "copy the tables into this file"),
-    ("fleet", "keep a file for each node"),
-    ("time", "a node counts from its start; let whoever receives its messages add the time"),
-    ("home-assistant", "add the node there by hand, as MQTT sensors with these topics"),
-    ("remote", "push over the USB cable"),
-    ("one-wire", "sensors are on I2C buses: `[i2c.main]`"),
-    ("wifi", BY_CABLE),
-    ("ethernet", BY_CABLE),
-    ("generic", "`dunlin explain` lists the drivers that there are"),
-    DEEP_SLEEP,
-];
-
 /// Returns the names of every driver's options.
 pub(crate) fn options() -> Vec<&'static str> {
     Driver::ALL.iter().flat_map(|driver| driver.info().options).map(|option| option.name).collect()
 }
-
-/// Drivers that there will be.
-pub(crate) const DRIVERS_LATER: &[&str] = &["generic", "generic-i2c"];

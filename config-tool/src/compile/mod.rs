@@ -7,6 +7,7 @@ mod budget;
 pub mod diagnostic;
 mod difference;
 mod filters;
+mod foreign;
 mod hidden;
 pub(crate) mod keys;
 mod model;
@@ -143,7 +144,7 @@ fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
             problems.error(Code::Shape, span.clone(), format!("`{name}` is a list"), help);
         }
     }
-    root.refuse_others(problems, &known, keys::TABLES_LATER);
+    root.refuse_others(problems, &known, foreign::TABLES_LATER);
 }
 
 /// Reads every table; none where something that the rest needs is missing.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::diagnostic::{Code, Diagnostic, Severity, printable};
-use super::keys::Later;
+use super::foreign::Later;
 
 /// The problems found so far.
 #[derive(Default)]

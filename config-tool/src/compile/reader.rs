@@ -5,7 +5,8 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Code;
-use super::keys::{Later, TABLES, elsewhere};
+use super::foreign::{Later, elsewhere};
+use super::keys::TABLES;
 use super::nearest::nearest;
 use super::problems::{Problems, TOLD};
 use super::value::{Value, boolean, duration_ms, integer, list, wrong_type};

@@ -1,5 +1,6 @@
 //! Sensors and reports: what is measured, and where it goes.
 
+mod chains;
 mod report;
 mod sensor;
 mod shape;
@@ -18,8 +19,9 @@ use super::placeholder::Names;
 use super::problems::Problems;
 use super::reader::Table;
 use super::settings::{named, table};
+use chains::ReadingFilters;
 use report::{Sensors, automatic, report, silence};
-use sensor::{ReadingFilters, sensor};
+use sensor::sensor;
 use shape::Shape;
 
 const PERIOD: RangeInclusive<u64> = PERIOD_MIN_MS as u64..=PERIOD_MAX_MS as u64;

@@ -30,8 +30,8 @@ const STATS: [&str; 11] = [
     "lateness-p99-ms",
     "lateness-max-ms",
 ];
-/// Bytes of a birth message without the names in it, about.
-const BIRTH_LEN: usize = 480;
+/// Bytes of a birth message without the names in it, at most: about 300, and more than twice that with a crash and a rollback.
+const BIRTH_LEN: usize = 620;
 /// Bytes of the longest health, `stuck-bus` or `saturated`.
 const HEALTH_LEN: usize = 9;
 

@@ -1,6 +1,6 @@
 //! The tables `i2c.ID`: buses and their pins.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use dunlin_config_format::config::{I2cBus, Or, is_free_pin};
 use dunlin_config_format::limits::{BUSES, I2C_FREQUENCY_MAX_HZ, I2C_FREQUENCY_MIN_HZ};
@@ -147,20 +147,37 @@ fn pin_named(
 }
 
 fn frequency(problems: &mut Problems, bus: &Table<'_>) -> Option<u32> {
-    let (text, span) = bus.text(problems, "frequency")?;
+    let value = bus.get("frequency")?;
+    let range = I2C_FREQUENCY_MIN_HZ..=I2C_FREQUENCY_MAX_HZ;
+    let DeValue::String(text) = value.get_ref() else {
+        let wanted = right_frequency(value.get_ref(), &range);
+        wrong_type(problems, "frequency", value.span(), value.get_ref(), &wanted);
+        return None;
+    };
     let hertz = text
         .strip_suffix("kHz")
         .map(|number| (number, 1_000))
         .or_else(|| text.strip_suffix("MHz").map(|number| (number, 1_000_000)))
         .and_then(|(number, unit)| number.trim().parse::<u32>().ok()?.checked_mul(unit));
-    let hertz = hertz.filter(|hertz| (I2C_FREQUENCY_MIN_HZ..=I2C_FREQUENCY_MAX_HZ).contains(hertz));
+    let hertz = hertz.filter(|hertz| range.contains(hertz));
     if hertz.is_none() {
-        problems.error(
-            Code::OutOfRange,
-            span,
-            format!("`frequency` is \"{text}\""),
-            "write \"10kHz\" to \"400kHz\"",
-        );
+        let message = format!("`frequency` is \"{text}\"");
+        problems.error(Code::OutOfRange, value.span(), message, "write \"10kHz\" to \"400kHz\"");
     }
     hertz
+}
+
+/// Tells how a frequency is written that is a bare number of hertz or kilohertz.
+fn right_frequency(value: &DeValue<'_>, range: &RangeInclusive<u32>) -> String {
+    let number = match value {
+        DeValue::Integer(number) => parsed(number).and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    let as_hertz = number.filter(|hertz| hertz.is_multiple_of(1000) && range.contains(hertz));
+    let as_kilohertz =
+        number.filter(|number| number.checked_mul(1000).is_some_and(|hertz| range.contains(&hertz)));
+    match as_hertz.map(|hertz| hertz / 1000).or(as_kilohertz) {
+        Some(kilohertz) => format!("\"{kilohertz}kHz\""),
+        None => "\"10kHz\" to \"400kHz\"".to_owned(),
+    }
 }

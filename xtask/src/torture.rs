@@ -44,7 +44,7 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), String> {
             .args(["--", "--nocapture"])
             .env("DUNLIN_KILLS", KILLS)),
         [flag] if flag == "--year" => run(Command::new("cargo")
-            .args(["test", "--quiet", "--package", "dunlin-twin", "--test", "node", "a_year"])
+            .args(["test", "--quiet", "--release", "--package", "dunlin-twin", "--test", "node", "a_year"])
             .args(["--", "--ignored", "--nocapture"])),
         _ => Err("write `cargo xtask torture`, `cargo xtask torture --replay STRING`, \
                   `cargo xtask torture --image`, `--frames`, `--kills`, `--year` or `--mutants`"

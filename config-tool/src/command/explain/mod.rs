@@ -73,7 +73,9 @@ fn explain(what: &str) -> Vec<String> {
     let (owner, name) = what.split_once('.').map_or((None, what), |(owner, name)| (Some(owner), name));
     // `sensor.lux-1.period` is what a user sees in an own file.
     let name = name.rsplit('.').next().unwrap_or(name);
-    for table in TABLES.iter().filter(|table| owner.is_none_or(|owner| table.name == owner)) {
+    // What [defaults] has, sensors and reports have.
+    let is_meant = |table: &&TableKeys| owner.map_or(table.name != "defaults", |owner| table.name == owner);
+    for table in TABLES.iter().filter(is_meant) {
         found.extend(table.keys.iter().filter(|key| key.name == name).map(|each| key(table, each)));
     }
     for driver in Driver::ALL.iter().map(|driver| driver.info()) {
@@ -181,7 +183,7 @@ fn possible(kind: Kind) -> String {
         Kind::Ipv4Network => "address and prefix length, such as \"192.168.7.2/24\"".to_owned(),
         Kind::Secret => "{ env = \"NAME\" } or { file = \"PATH\" }".to_owned(),
         Kind::Texts => "a list of texts in quotation marks".to_owned(),
-        Kind::Filters => "a list of filters: [{ median = 5 }, { round = 1 }]".to_owned(),
+        Kind::Filters => "a list of filters: [{ median = 5 }, { round = 1 }]; or false".to_owned(),
         Kind::Off => "false".to_owned(),
         Kind::Readings => "tables, such as [sensor.lux-1.reading.infrared] with `filters`".to_owned(),
     }
@@ -251,6 +253,7 @@ mod tests {
         assert_eq!(explain("nack").len(), 2, "a fault and what a sensor's health is");
         assert_eq!(explain("report").len(), 2, "a table and a key of a sensor");
         assert_eq!(explain("sensor.lux-1.gain").len(), 2);
+        assert_eq!((explain("period").len(), explain("defaults.period").len()), (1, 1));
         assert_eq!(explain("dunlin/esp8266/status"), explain("status"));
         assert_eq!(explain("{vars.place}"), explain("{vars}"));
     }

@@ -88,6 +88,9 @@ impl fmt::Display for OpenError {
             ),
             Cause::NoSimulation => f.write_str("no simulation is running: start one with `dunlin simulate`"),
             Cause::NoPort => write!(f, "`{target}` is no serial port: `dunlin ports` lists what there is"),
+            Cause::Other(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                write!(f, "nothing listens at `{target}`: start what serves the port there, or name another")
+            }
             Cause::Other(error) => write!(f, "`{target}` can't be opened: {error}"),
         }
     }

@@ -8,7 +8,7 @@ use dunlin_config_format::driver::{Driver, OptionInfo, OptionValues, ReadingInfo
 use dunlin_config_format::limits::IDENTIFIER_LEN;
 
 use super::{CommandError, Exit};
-use crate::compile::keys::{Key, Kind, TABLES, TableKeys};
+use crate::compile::keys::{Key, Kind, Later, TABLES, TABLES_LATER, TableKeys};
 use crate::compile::{Code, nearest, shown_ms};
 use terms::{TERMS, Term, TermKind};
 
@@ -51,9 +51,15 @@ fn known() -> Vec<&'static str> {
     known.extend(drivers().flat_map(|info| info.readings).map(|reading| reading.name));
     known.extend(FILTER_KINDS.iter().map(|kind| kind.name));
     known.extend(TERMS.iter().map(|term| term.name));
+    known.extend(later().map(|(name, _)| *name));
     known.extend(TABLES.iter().map(|table| table.name));
     known.extend(TABLES.iter().flat_map(|table| table.keys).map(|key| key.name));
     known
+}
+
+/// Tables and keys that are known and do not work yet, each with what to do meanwhile.
+fn later() -> impl Iterator<Item = &'static Later> {
+    TABLES_LATER.iter().chain(TABLES.iter().flat_map(|table| table.later))
 }
 
 fn paths(table: &TableKeys) -> Vec<String> {
@@ -88,6 +94,9 @@ fn explain(what: &str) -> Vec<String> {
         }
     }
     found.extend(TERMS.iter().filter(|term| is_called(term, what)).map(word));
+    let coming = later().filter(|(name, _)| *name == what || what.ends_with(&format!(".{name}")));
+    found.extend(coming.map(|(name, cure)| format!("{name}: known, and does not work yet; for now: {cure}")));
+    found.dedup();
     found
 }
 
@@ -102,9 +111,6 @@ fn is_called(term: &Term, what: &str) -> bool {
 
 fn word(term: &Term) -> String {
     let example = term.example.replace('\n', "\n  ");
-    if term.kind == TermKind::Later {
-        return format!("{}: known, and does not work yet; {}", term.name, term.text);
-    }
     let lead = if term.kind == TermKind::Fault { "[fault.NAME]\n  at = \"5s\"\n  " } else { "" };
     let shown = if term.kind == TermKind::Health { String::new() } else { format!("\n  {lead}{example}") };
     format!("{} ({}): {}{shown}", term.name, term.kind.name(), term.text)
@@ -125,6 +131,10 @@ fn list() -> String {
         let names: Vec<&str> = TERMS.iter().filter(|term| term.kind == kind).map(|term| term.name).collect();
         line(kind.heading(), &names);
     }
+    let mut names: Vec<&str> = later().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    text += &format!("later: {}\n", names.join(", "));
     text += "\ntables of a file\n";
     for table in TABLES {
         text += &format!("  {:<9} {}\n", table.name, table.summary);
@@ -251,7 +261,8 @@ mod tests {
     fn what_has_several_meanings_is_told_in_each() {
         assert_eq!(explain("gain").len(), 2, "an option and a reading");
         assert_eq!(explain("nack").len(), 2, "a fault and what a sensor's health is");
-        assert_eq!(explain("report").len(), 2, "a table and a key of a sensor");
+        assert_eq!(explain("report").len(), 3, "a table, and a key of sensors and of their defaults");
+        assert_eq!(explain("deep-sleep").len(), 1, "in several tables, with one meaning");
         assert_eq!(explain("sensor.lux-1.gain").len(), 2);
         assert_eq!((explain("period").len(), explain("defaults.period").len()), (1, 1));
         assert_eq!(explain("dunlin/esp8266/status"), explain("status"));

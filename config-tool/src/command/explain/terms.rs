@@ -26,14 +26,12 @@ pub(super) enum TermKind {
     Health,
     /// Something that a file may say in several places.
     Writing,
-    /// A table that is known and does not work yet.
-    Later,
 }
 
 impl TermKind {
     /// Every kind, in the order in which they are listed.
-    pub(super) const ALL: [TermKind; 6] =
-        [Self::Payload, Self::Writing, Self::Topic, Self::Health, Self::Fault, Self::Later];
+    pub(super) const ALL: [TermKind; 5] =
+        [Self::Payload, Self::Writing, Self::Topic, Self::Health, Self::Fault];
 
     /// Returns what one is called.
     pub(super) fn name(self) -> &'static str {
@@ -43,7 +41,6 @@ impl TermKind {
             TermKind::Fault => "fault of a scenario",
             TermKind::Health => "health of a sensor",
             TermKind::Writing => "in a file",
-            TermKind::Later => "later",
         }
     }
 
@@ -55,7 +52,6 @@ impl TermKind {
             TermKind::Fault => "faults of a scenario",
             TermKind::Health => "health",
             TermKind::Writing => "written in a file",
-            TermKind::Later => "later",
         }
     }
 }
@@ -64,7 +60,7 @@ const fn term(kind: TermKind, name: &'static str, text: &'static str, example: &
     Term { name, kind, text, example }
 }
 
-use TermKind::{Fault, Health, Later, Payload, Topic, Writing};
+use TermKind::{Fault, Health, Payload, Topic, Writing};
 
 /// Every term.
 pub(super) const TERMS: &[Term] = &[
@@ -225,46 +221,6 @@ pub(super) const TERMS: &[Term] = &[
         "the serial line flips, drops or doubles bytes",
         "kind = \"serial-noise\"\nflips = \"0.1%\"",
     ),
-    term(
-        Later,
-        "wifi",
-        "a board's network goes over its USB cable for now: leave the table out, and keep `dunlin bridge` running",
-        "[wifi]",
-    ),
-    term(
-        Later,
-        "ethernet",
-        "a board's network goes over its USB cable for now: leave the table out, and keep `dunlin bridge` running",
-        "[ethernet]",
-    ),
-    term(
-        Later,
-        "include",
-        "a file stands alone for now: copy the tables into it",
-        "include = [\"base.toml\"]",
-    ),
-    term(Later, "fleet", "a file describes one node for now: keep a file for each", "[fleet.ID]"),
-    term(
-        Later,
-        "time",
-        "a node counts seconds from its start for now; whoever receives can add the time",
-        "[time]",
-    ),
-    term(
-        Later,
-        "home-assistant",
-        "for now, add its sensors there by hand, with these topics",
-        "[home-assistant]",
-    ),
-    term(Later, "remote", "a configuration comes over the USB cable for now: `dunlin push`", "[remote]"),
-    term(Later, "one-wire", "sensors are on I2C buses for now: [i2c.main]", "[one-wire.ID]"),
-    term(
-        Later,
-        "generic",
-        "for now there are the drivers that `dunlin explain` lists",
-        "driver = \"generic\"",
-    ),
-    term(Later, "deep-sleep", "a node stays awake for now", "deep-sleep = true"),
 ];
 
 #[cfg(test)]
@@ -273,7 +229,7 @@ mod tests {
     use dunlin_twin::world::scenario::FaultKind;
 
     use super::*;
-    use crate::compile::{Code, Source, compile, parse_scenario};
+    use crate::compile::{Source, compile, parse_scenario};
 
     fn names(kind: TermKind) -> Vec<&'static str> {
         TERMS.iter().filter(|term| term.kind == kind).map(|term| term.name).collect()
@@ -297,20 +253,6 @@ mod tests {
         assert_eq!(kinds, names(Fault));
         assert_eq!(FaultKind::SerialNoise { flip_ppm: 0, drop_ppm: 0, double_ppm: 0 }.name(), kinds[11]);
         assert_eq!(kinds.len(), 12);
-    }
-
-    #[test]
-    fn what_comes_later_is_refused_as_such() {
-        for name in names(Later).into_iter().filter(|name| *name != "generic") {
-            let text = format!(
-                "{}\n[device]\nname = \"n\"\n[mqtt]\nbroker = \"b\"\n{}",
-                if name == "include" { "include = []" } else { "" },
-                if name == "include" { String::new() } else { format!("[{name}]\n") }
-            );
-            let compiled = compile(&Source { name: "later".to_owned(), text });
-            let is_told = compiled.diagnostics.iter().any(|problem| problem.code == Code::Later);
-            assert!(is_told, "{name}: {:#?}", compiled.diagnostics);
-        }
     }
 
     #[test]

@@ -122,3 +122,36 @@ fn every_command_has_a_transcript() {
         assert!(all.contains(&format!("$ dunlin {verb} ")), "no transcript of `dunlin {verb} …`");
     }
 }
+
+/// The exit codes are a promise to scripts: one kind of failure has one code, whichever command meets it.
+#[test]
+fn what_fails_alike_ends_alike() {
+    let alike: [(i32, &[&str]); 3] = [
+        (64, &["try '--help'", "can't be written", "is there already", "is a URL", "is no flash file"]),
+        (2, &["`/dev/ttyNONE` does not exist", "no simulation is running", "nothing listens at"]),
+        (1, &["is refused", ".toml` does not exist", "the image is damaged", "neither an image nor text"]),
+    ];
+    let mut seen = 0;
+    for entry in fs::read_dir(transcripts()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = if path.is_file() { fs::read_to_string(path).unwrap() } else { String::new() };
+        for run in text.split("$ dunlin").skip(1) {
+            let command = run.lines().next().unwrap();
+            let code =
+                run.lines().rev().find_map(|line| line.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+            assert!([Some(0), Some(1), Some(2), Some(64)].contains(&code), "dunlin{command}");
+            let said =
+                |words: &&&str| run.lines().any(|line| line.starts_with("! ") && line.contains(**words));
+            for (expected, words) in &alike {
+                if let Some(words) = words.iter().find(said) {
+                    // As with diff and git, 1 would say that both could be read.
+                    let is_comparison = command.contains("diff --exit-code") && *expected == 1;
+                    let expected = if is_comparison { 2 } else { *expected };
+                    assert_eq!(code, Some(expected), "dunlin{command}: {words}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 80, "{seen}");
+}

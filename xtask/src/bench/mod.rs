@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::packages;
 use crate::routine::{root, run};
+use crate::{firmware, packages};
 
 /// Runs of each measurement; the least is printed, because a shared machine only adds.
 const RUNS: usize = 5;
@@ -36,8 +36,19 @@ pub(crate) fn bench(_: &[String]) -> Result<(), String> {
     traffic::print()?;
     memory::print()?;
     packages::ensure(packages::LX106)?;
-    let chip = ["run", "--quiet", "--release", "--package", "dunlin-twin", "--example", "chip_speed"];
-    run(Command::new("cargo").args(chip))
+    println!("\nthe image");
+    firmware::firmware(&[])?;
+    println!("\nthe image with the tutorial, on the emulated chip");
+    run(example("chip_idle").env("DUNLIN_FIRMWARE", root().join("target/firmware/dunlin.bin")))?;
+    println!();
+    run(&mut example("chip_speed"))
+}
+
+/// Returns what runs an example of the twin.
+fn example(name: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["run", "--quiet", "--release", "--package", "dunlin-twin", "--example", name]);
+    command
 }
 
 /// Returns the program that is measured.

@@ -2,18 +2,34 @@
 
 use std::time::Duration;
 
+use dunlin_config_format::frame::Frame;
 use dunlin_config_format::message::monitor;
 use embassy_time::Instant;
 
 use super::Story;
 use super::record::Event;
-use crate::device::{MonitorTask, NodeEvent, Station};
+use crate::device::{Failure, MonitorTask, NodeEvent, Outbox, Station, Task, Time};
 
 /// Longest line of an agent; of a longer one, which a boot ROM begins, the end is kept.
 const LINE_MAX: usize = 256;
 
 /// How the first line of an agent begins.
 const GREETING: &str = "dunlin ";
+
+/// Hears frames and answers none. Those of an emulated chip's network are among them.
+struct Silence;
+
+impl Task for Silence {
+    type Output = ();
+
+    fn step(&mut self, _: Time, _: Option<&Frame<'_>>, _: &mut Outbox) -> Option<Result<(), Failure>> {
+        None
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
 
 /// A listener on the line, as `dunlin monitor` is one.
 pub(super) struct Ear {
@@ -42,7 +58,7 @@ impl Ear {
                 ended.is_some()
             }
             None => {
-                let _ = self.station.receive(time, bytes, &mut MonitorTask::new(0));
+                let _ = self.station.receive(time, bytes, &mut Silence);
                 false
             }
         };
@@ -103,7 +119,20 @@ impl Story {
 
 #[cfg(test)]
 mod tests {
-    use super::said;
+    use dunlin_config_format::packet;
+
+    use super::*;
+
+    #[test]
+    fn an_ear_that_wants_no_events_says_nothing_whatever_it_hears() {
+        let mut story = Story::default();
+        let (frame, _) = packet::fragment(&[0x45; 40], 0, 0).unwrap();
+        let mut ear = Ear::new(false);
+        for bytes in [&b"dunlin 0.1.0\r\n"[..], frame.as_bytes(), b"\0rubbish\0", frame.as_bytes()] {
+            assert_eq!(ear.hear(Instant::from_secs(3), bytes, &mut story), [0; 0]);
+        }
+        assert_eq!(story.lines.len(), 1);
+    }
 
     #[test]
     fn noise_before_the_first_line_is_not_the_agents() {

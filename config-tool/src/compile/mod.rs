@@ -7,7 +7,7 @@ mod budget;
 pub mod diagnostic;
 mod difference;
 mod filters;
-mod foreign;
+pub(crate) mod foreign;
 mod hidden;
 pub(crate) mod keys;
 mod model;

@@ -8,7 +8,8 @@ use dunlin_config_format::driver::{Driver, OptionInfo, OptionValues, ReadingInfo
 use dunlin_config_format::limits::IDENTIFIER_LEN;
 
 use super::{CommandError, Exit};
-use crate::compile::keys::{Key, Kind, Later, TABLES, TABLES_LATER, TableKeys};
+use crate::compile::foreign::{Later, TABLES_LATER};
+use crate::compile::keys::{Key, Kind, TABLES, TableKeys};
 use crate::compile::{Code, nearest, shown_ms};
 use terms::{TERMS, Term, TermKind};
 
@@ -261,7 +262,7 @@ mod tests {
     fn what_has_several_meanings_is_told_in_each() {
         assert_eq!(explain("gain").len(), 2, "an option and a reading");
         assert_eq!(explain("nack").len(), 2, "a fault and what a sensor's health is");
-        assert_eq!(explain("report").len(), 3, "a table, and a key of sensors and of their defaults");
+        assert_eq!(explain("report").len(), 2, "a table and a key of a sensor");
         assert_eq!(explain("deep-sleep").len(), 1, "in several tables, with one meaning");
         assert_eq!(explain("sensor.lux-1.gain").len(), 2);
         assert_eq!((explain("period").len(), explain("defaults.period").len()), (1, 1));

@@ -1,6 +1,8 @@
 //! The commands that ask a board, over its serial port: a pseudo-terminal with the native board or the shipping image behind it.
 
-use std::time::Duration;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -52,7 +54,11 @@ fn a_board_on_a_port_is_asked_and_told() {
     assert!(output.status.success() && text(&output).contains("unchanged"), "{}", text(&output));
 
     bench.stay(&["monitor", "--port", &board.port, "--json"]);
-    std::thread::sleep(Duration::from_secs(6));
+    let told = || fs::read_to_string(bench.folder.join("stay.log")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while told().matches("\"sent\"").count() < 2 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
     let told = bench.interrupt();
     let events: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();

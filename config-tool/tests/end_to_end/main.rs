@@ -9,7 +9,6 @@ mod push;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,22 +17,17 @@ use mosquitto::{Mosquitto, repository};
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
 
-/// One simulation at a time answers to the name `sim`.
-static SIMULATION: Mutex<()> = Mutex::new(());
-
-/// A folder and a simulation of a test's own.
+/// A folder and a simulation of a test's own, which answers to the name `sim` in that folder.
 struct Bench {
     folder: PathBuf,
     simulation: Option<Child>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Bench {
     fn new(name: &str) -> Self {
-        let turn = SIMULATION.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = std::env::temp_dir().join(format!("dunlin-bench-{name}-{}", std::process::id()));
         fs::create_dir_all(folder.join("runtime")).unwrap();
-        Bench { folder, simulation: None, _turn: turn }
+        Bench { folder, simulation: None }
     }
 
     fn dunlin(&self, arguments: &[&str]) -> Command {
@@ -163,7 +157,7 @@ fn a_board_reaches_the_broker_through_the_cable_it_is_pushed_by() {
     let output = bench.run(&["push", "node.toml", "--port", &board.port]);
     assert!(output.status.success() && text(&output).contains("confirmed"), "{}", text(&output));
     assert!(text(&output).contains("keep `dunlin bridge` running"), "{}", text(&output));
-    subscriber.find(Duration::from_secs(1), |line| line.ends_with("online")).expect("the birth");
+    subscriber.find(Duration::from_secs(15), |line| line.ends_with("online")).expect("the birth");
     // Then a command that stays does.
     bench.stay(&["bridge", "--port", &board.port]);
     let find = |topic: &str| subscriber.find(Duration::from_secs(15), |line| line.starts_with(topic));

@@ -37,7 +37,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
 fn not_found(what: &str) -> String {
     let paths: Vec<String> = TABLES.iter().flat_map(paths).collect();
     let names: Vec<&str> = known().into_iter().chain(paths.iter().map(String::as_str)).collect();
-    let cure = match nearest(what, &names) {
+    // Of an own file's `sensor.lux-1.period`, the table and the key.
+    let parts: Vec<&str> = what.split('.').collect();
+    let short = match parts.as_slice() {
+        [table, .., key] => format!("{table}.{key}"),
+        _ => what.to_owned(),
+    };
+    let cure = match nearest(&short, &names) {
         Some(near) => format!("did you mean `dunlin explain {near}`?"),
         None => "`dunlin explain` lists what there is".to_owned(),
     };
@@ -275,6 +281,7 @@ mod tests {
         for (wrong, near) in [
             ("medain", "median"),
             ("sensor.perod", "sensor.period"),
+            ("sensor.lux-1.perod", "sensor.period"),
             ("tsl2951", "tsl2591"),
             ("integraton", "integration"),
             ("usb-hots", "usb-host"),

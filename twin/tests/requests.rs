@@ -1,5 +1,5 @@
 //! What a node answers to requests that `usb-protocol.md` tells it to refuse: the vectors of
-//! `config-format/tests/vectors/rejects/requests.txt`, on the native board.
+//! `config-format/tests/vectors/rejects/requests.txt`, on the native board, or on the image that `DUNLIN_FIRMWARE` names.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::cell::RefCell;
@@ -11,7 +11,6 @@ use std::rc::Rc;
 use dunlin_config_format::config::QoS;
 use dunlin_config_format::frame::{Received, Receiver, channel};
 use dunlin_config_format::message::{self, ErrorReply, Refusal, kind};
-use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::simulation::Simulation;
 use dunlin_twin::world::broker::Broker;
 use dunlin_twin::world::clock::Clock;
@@ -19,9 +18,9 @@ use dunlin_twin::world::environment::Environment;
 use dunlin_twin::world::scenario::Scenario;
 use embassy_time::Duration;
 
-#[expect(dead_code, reason = "only the flash with a configuration is used")]
+#[expect(dead_code, reason = "only the board and its flash are used")]
 mod node_world;
-use node_world::{flash_with, tutorial};
+use node_world::{board, flash_with, tutorial};
 
 /// How long a request may take at most: the erasures of BEGIN, and some.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -39,8 +38,7 @@ impl Bench {
     fn new() -> Self {
         let clock = Clock::virtual_time();
         let scenario = Scenario::quiet(Environment::constant(284.0));
-        let flash = NorFlash::with_contents(flash_with(&tutorial(2000, QoS::AtMostOnce)));
-        let mut simulation = Simulation::new(&clock, &scenario, flash, Timing::default());
+        let mut simulation = board(&clock, &scenario, flash_with(&tutorial(2000, QoS::AtMostOnce)));
         let to_send: Rc<RefCell<Vec<u8>>> = Rc::default();
         let answers: Rc<RefCell<Vec<String>>> = Rc::default();
         let (sending, told) = (Rc::clone(&to_send), Rc::clone(&answers));

@@ -13,10 +13,10 @@ use dunlin_agent::platform::{Parts, Platform, ResetCause};
 use dunlin_agent::{Memory, network};
 use dunlin_config_format::config::QoS;
 use dunlin_config_format::frame::{Received, Receiver};
-use dunlin_config_format::message::{self, InfoRequest, MonitorRequest, monitor};
+use dunlin_config_format::message::{self, EraseRequest, InfoRequest, MonitorRequest, monitor, what};
 use dunlin_config_format::packet::NODE_ADDRESS;
 use dunlin_twin::devices::i2c::{Wiring, WiringMaster};
-use dunlin_twin::devices::nor_flash::NorFlash;
+use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::native::board::{Hardware, NativeBoard, NativeSystem};
 use dunlin_twin::native::executor::Executor;
 use dunlin_twin::world::clock::Clock;
@@ -186,6 +186,25 @@ fn a_part_that_hangs_is_ended_by_the_watchdog_and_told() {
             assert!(text(&heard).contains(&told), "{}", text(&heard));
         }
     }
+}
+
+#[test]
+fn the_slowest_flash_chip_is_not_taken_for_a_hang() {
+    let hardware = board(configured());
+    // The longest erasure of a sector that a data sheet of such a chip allows.
+    let timing = Timing { erase: Duration::from_millis(400), ..Timing::default() };
+    hardware.flash.set_clock(&hardware.clock, timing);
+    let mut seconds = 0;
+    let erase = |line: &SerialLine| {
+        // Everything there is: ten sectors, 4 s without a break.
+        let request = EraseRequest { what: what::CONFIGURATIONS | what::SECRETS };
+        if seconds % 6 == 0 {
+            line.host_write(Instant::now(), message::encode(&request, seconds).unwrap().as_bytes());
+        }
+        seconds += 1;
+    };
+    assert!(!run(&hardware, Hung::Nothing, Instant::from_secs(120), &mut Vec::new(), erase));
+    assert!(hardware.flash.counts().erases > 100, "{}", hardware.flash.counts().erases);
 }
 
 #[test]

@@ -51,7 +51,7 @@ const STEPS: &[Step] = &[
             ["--test", "image_crash", "--test", "chip_boot", "--test", "chip_qemu", "--", "--ignored"];
         run(on_image("dunlin-twin").args(tests))?;
         // Simulated days are for the native board; on the chip they take minutes.
-        run(on_image("dunlin-twin").args(["--test", "node", "--test", "tether"]).args([
+        run(on_image("dunlin-twin").args(["--test", "node", "--test", "tether", "--test", "requests"]).args([
             "--",
             "--skip",
             "a_day",

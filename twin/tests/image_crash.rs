@@ -247,8 +247,8 @@ fn a_trial_that_crashes_gives_way_to_the_confirmed_configuration() {
     let told = format!("the run before ended: exception 0 at 0x{at:08x}, address 0x");
     assert_eq!(seen.text.matches(&told).count(), 3, "{}", seen.text);
     let told = "\"generation\":1,\"state\":\"confirmed\"";
-    let told = seen.births.iter().filter(|birth| birth.contains(told));
-    let last = told.last().unwrap_or_else(|| panic!("{:?}\n{}", seen.births, seen.text));
+    let mut told = seen.births.iter().filter(|birth| birth.contains(told));
+    let last = told.next_back().unwrap_or_else(|| panic!("{:?}\n{}", seen.births, seen.text));
     assert!(last.contains("\"rollback\":{\"generation\":2,\"reason\":\"panic\"}"), "{last}");
 }
 

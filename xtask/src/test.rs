@@ -51,13 +51,9 @@ const STEPS: &[Step] = &[
             ["--test", "image_crash", "--test", "chip_boot", "--test", "chip_qemu", "--", "--ignored"];
         run(on_image("dunlin-twin").args(tests))?;
         // Simulated days are for the native board; on the chip they take minutes.
-        run(on_image("dunlin-twin").args(["--test", "node", "--test", "tether", "--test", "requests"]).args([
-            "--",
-            "--skip",
-            "a_day",
-            "--skip",
-            "packet_identifiers",
-        ]))
+        run(on_image("dunlin-twin")
+            .args(["--test", "node", "--test", "tether", "--test", "requests"])
+            .args(["--", "--skip", "a_day", "--skip", "packet_identifiers"]))
     }),
 ];
 

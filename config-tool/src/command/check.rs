@@ -115,7 +115,7 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         refused(format!(
-            "`{shown}` is not text (byte {}): is it the right file?",
+            "`{shown}` is not text (byte {}): is it the right file? If so, save it as UTF-8",
             error.utf8_error().valid_up_to()
         ))
     })?;

@@ -85,7 +85,9 @@ fn find_image(named: Option<&Path>) -> Result<PathBuf, CommandError> {
 fn check(path: &Path) -> Result<(), CommandError> {
     let shown = path.display();
     let refused = |text: String| CommandError::new(Exit::Refused, text);
-    let bytes = std::fs::read(path).map_err(|error| refused(format!("`{shown}` can't be read: {error}")))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        refused(format!("`{shown}` can't be read ({error}): `cargo xtask firmware` builds an image"))
+    })?;
     image::check(&bytes).map_err(|text| {
         refused(format!(
             "`{shown}` {text}. Nothing was written: take another, or `cargo xtask firmware` builds one"

@@ -49,9 +49,18 @@ pub(super) fn named<'t>(
     let entries = table(problems, root, key).map(|table| table.entries()).unwrap_or_default();
     let mut tables = Vec::new();
     for (id, span, value) in entries {
-        let DeValue::Table(table) = value.get_ref() else {
-            problems.error(Code::Shape, span, format!("`{id}` stands directly in [{key}]"), help);
-            continue;
+        let table = match value.get_ref() {
+            DeValue::Table(table) => table,
+            // `[[sensor.lux]]`, as lists are written elsewhere.
+            DeValue::Array(list) if list.iter().all(|each| each.get_ref().is_table()) && !list.is_empty() => {
+                let message = format!("[[{key}.{id}]] is a list of tables");
+                problems.error(Code::Shape, span, message, format!("write single brackets: `[{key}.{id}]`"));
+                continue;
+            }
+            _ => {
+                problems.error(Code::Shape, span, format!("`{id}` stands directly in [{key}]"), help);
+                continue;
+            }
         };
         identifier(problems, span.clone(), id);
         tables.push((id, Table::new(table, span, format!("[{key}.{id}]"))));

@@ -179,16 +179,21 @@ fn secret(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<Secret
         }
         DeValue::Table(table) => {
             let mut entries = table.iter();
+            let mut span = value.span();
             let source = match (entries.next(), entries.next()) {
                 (Some((key, value)), None) => match (key.get_ref().as_ref(), value.get_ref().as_str()) {
                     ("env", Some(name)) if !name.is_empty() => Some(SecretSource::Env(name.to_owned())),
                     ("file", Some(path)) if !path.is_empty() => Some(SecretSource::File(path.to_owned())),
+                    ("env" | "file", _) => {
+                        span = value.span();
+                        None
+                    }
                     _ => None,
                 },
                 _ => None,
             };
             if source.is_none() {
-                problems.error(Code::Secret, value.span(), format!("`{key}` names no source"), help);
+                problems.error(Code::Secret, span, format!("`{key}` names no source"), help);
             }
             source
         }

@@ -119,10 +119,11 @@ impl Crash {
                 text.str(", address ");
                 address(text, used);
             }
-            Crash::Hang { at } => {
+            Crash::Hang { at: Some(at) } => {
                 text.str("hang, last at ");
                 address(text, at);
             }
+            Crash::Hang { at: None } => text.str("hang, with interrupts held"),
             Crash::Late(part) => {
                 text.str("hang, the ");
                 text.str(part.name());

@@ -116,8 +116,8 @@ pub enum Crash {
     },
     /// The program did not feed the watchdog.
     Hang {
-        /// Where the processor was when the watchdog first noticed.
-        at: u32,
+        /// Where the processor was when the watchdog first noticed; none where no interrupt came through.
+        at: Option<u32>,
     },
     /// A part of the agent did not come back, so that the watchdog was not fed. The agent finds it out itself.
     Late(Part),

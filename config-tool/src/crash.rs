@@ -146,6 +146,7 @@ mod tests {
             "panic at agent/src/run.rs:12",
             "hang, last at 0x40210000",
             "hang, the uplink did not come back",
+            "hang, with interrupts held",
             "",
         ] {
             assert_eq!(words(report), "", "{report}");

@@ -117,7 +117,9 @@ impl Start {
             (End::StackOverflow { at }, ResetCause::Panic) => {
                 Some(Crash::StackOverflow { at: (at != 0).then_some(at) })
             }
-            (End::Hang { at }, ResetCause::Watchdog) => Some(Crash::Hang { at }),
+            (End::Hang { at }, ResetCause::Watchdog) => Some(Crash::Hang { at: Some(at) }),
+            // The second stage came alone: nothing could note where.
+            (_, ResetCause::Watchdog) => Some(Crash::Hang { at: None }),
             _ => None,
         }
     }
@@ -245,9 +247,10 @@ mod tests {
     fn a_crash_is_told_when_it_was_one() {
         let start = |cause, end| Start { cause, end, words: [0; RETAINED_WORDS] };
         let hang = End::Hang { at: 0x4021_1234 };
-        assert_eq!(start(ResetCause::Watchdog, hang).crash(), Some(Crash::Hang { at: 0x4021_1234 }));
+        assert_eq!(start(ResetCause::Watchdog, hang).crash(), Some(Crash::Hang { at: Some(0x4021_1234) }));
         assert_eq!(start(ResetCause::External, hang).crash(), None);
-        assert_eq!(start(ResetCause::Watchdog, End::Unknown).crash(), None);
+        let held = Some(Crash::Hang { at: None });
+        assert_eq!(start(ResetCause::Watchdog, End::Unknown).crash(), held);
         let overflow = |at| start(ResetCause::Panic, End::StackOverflow { at }).crash();
         assert_eq!(overflow(0), Some(Crash::StackOverflow { at: None }));
         assert_eq!(overflow(0x4021_1234), Some(Crash::StackOverflow { at: Some(0x4021_1234) }));

@@ -11,14 +11,14 @@
 mod health;
 
 use crate::mmio::Register;
-use crate::{clock, cpu, efuse, rtc};
+use crate::{cpu, efuse, rtc};
 use health::SAMPLES;
 
 const RANDOM: Register = Register::new(0x3ff2_0e44);
 const SLOW_COUNTER: Register = Register::new(0x6000_071c);
 
-/// Longest wait for one of them, in counts of 0.2 µs.
-const TICK_LIMIT: u32 = 500;
+/// Longest wait for one of them, in looks at the counter, of at least four cycles each.
+const TICK_LIMIT: u32 = 20_000;
 
 /// How good the entropy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +41,11 @@ impl Entropy {
     pub fn gather() -> Self {
         let mut pool = Pool::new();
         pool.add(efuse::chip_id());
-        let mut samples = [0; SAMPLES];
-        for sample in &mut samples {
-            let from = cpu::cycles();
-            wait_for_tick();
-            let length = cpu::cycles().wrapping_sub(from);
-            pool.add(length);
-            pool.add(RANDOM.read());
-            *sample = length as u8;
+        let samples = measure();
+        for sample in samples {
+            pool.add(sample.into());
         }
+        pool.add(RANDOM.read());
         let quality = if health::is_random(&samples) { Quality::Jitter } else { Quality::Repeating };
         pool.add(rtc::exchange_seed(0));
         let mut entropy = Entropy { state: pool.0, quality };
@@ -70,9 +66,29 @@ impl Entropy {
     }
 }
 
+/// Returns the low bits of the cycles between ticks. Nothing else is done meanwhile: mixing takes a time that depends on what
+/// is mixed, and would look like chance.
+fn measure() -> [u8; SAMPLES] {
+    let mut samples = [0; SAMPLES];
+    wait_for_tick();
+    let mut before = cpu::cycles();
+    for sample in &mut samples {
+        wait_for_tick();
+        let at = cpu::cycles();
+        *sample = at.wrapping_sub(before) as u8;
+        before = at;
+    }
+    samples
+}
+
+/// Waits in a loop as short as can be: what a tick is early or late is lost where it is less than a turn.
 fn wait_for_tick() {
-    let (before, from) = (SLOW_COUNTER.read(), clock::count());
-    while SLOW_COUNTER.read() == before && clock::count().wrapping_sub(from) < TICK_LIMIT {}
+    let before = SLOW_COUNTER.read();
+    for _ in 0..TICK_LIMIT {
+        if SLOW_COUNTER.read() != before {
+            return;
+        }
+    }
 }
 
 /// Collects words into 64 bits.

@@ -10,8 +10,8 @@ use super::Refusal;
 const MEMORY_WORDS: usize = 256;
 /// Units of time between two ticks of the RC oscillator: nominally 150 kHz.
 const TICK: u64 = PER_MICROSECOND * 1_000_000 / 150_000;
-/// How far a tick is off, at most, either way, unless set: 50 ns.
-const JITTER: Time = Time(PER_MICROSECOND / 20);
+/// How far a tick is off, at most, either way, unless set: 200 ns, 3 % of a tick (*choice of this model*).
+const JITTER: Time = Time(PER_MICROSECOND / 5);
 
 /// Registers that hold what is written: the power of the converter (0x10), and what outlives a sleep.
 const POWER: u32 = 0x10;

@@ -1,5 +1,6 @@
 //! The `dunlin` command.
 
+use std::io::Write;
 use std::panic;
 use std::process::ExitCode;
 
@@ -8,19 +9,24 @@ fn main() -> ExitCode {
     dunlin::cli::run(std::env::args_os())
 }
 
-/// Ends the command without a word where whoever read its output has closed the pipe, as `head` does.
+/// Ends the command as a closed pipe ends others where whoever read its output has closed it, as `head` does; and with one
+/// line where the output can't be written, such as to a full disk.
 ///
 /// `println!` panics then, and nothing else ends every command at every place.
 fn end_quietly_where_nobody_reads() {
     let tell = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let text = info.payload_as_str().unwrap_or_default();
+        let Some(error) = text.strip_prefix("failed printing to std") else { return tell(info) };
         // The numbers are EPIPE of Linux and of Windows.
-        let is_closed =
-            ["os error 32)", "os error 232)", "os error 109)"].iter().any(|error| text.ends_with(error));
-        if text.starts_with("failed printing to std") && is_closed {
-            std::process::exit(0);
+        if ["os error 32)", "os error 232)", "os error 109)"].iter().any(|end| error.ends_with(end)) {
+            // A verdict that was not read is not told as a success either: the shell sees SIGPIPE.
+            #[cfg(unix)]
+            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+            std::process::exit(1);
         }
-        tell(info);
+        let error = error.split_once(": ").map_or(error, |(_, error)| error);
+        let _ = writeln!(std::io::stderr(), "error: the output can't be written: {error}");
+        std::process::exit(2);
     }));
 }

@@ -70,8 +70,20 @@ fn a_closed_pipe_ends_a_command_quietly() {
         let output = dunlin(&folder, arguments).stdout(writer).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!error.contains("panicked") && !error.contains("pipe"), "{arguments:?}: {error}");
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
+        // By SIGPIPE, as other programs are: a verdict that nobody read is no success.
+        assert_eq!(output.status.code(), None, "{arguments:?}: {error}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_in_a_line() {
+    let folder = folder("full");
+    let output =
+        dunlin(&folder, &["schema"]).stdout(fs::File::create("/dev/full").unwrap()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("error: the output can't be written: No space left"), "{error}");
+    assert_eq!((error.lines().count(), output.status.code()), (1, Some(2)));
 }
 
 #[test]
@@ -91,8 +103,10 @@ fn check_goes_on_behind_a_file_that_is_not_there() {
     let (code, text, _) = run(&folder, &["check", "bare.toml"]);
     assert!(code == 0 && text.contains("warning[D026]") && text.contains("fine, with 1 warning\n"), "{text}");
     assert!(!text.contains("-0"), "{text}");
-    let (code, _, error) = run(&folder, &["check", "--deny-warnings", "bare.toml"]);
-    assert!(code == 1 && error.contains("--deny-warnings"), "{error}");
+    let (code, text, _) = run(&folder, &["check", "--deny-warnings", "bare.toml"]);
+    assert!(code == 1 && text.contains("\nrefused: 1 warning, and --deny-warnings\n"), "{text}");
+    let (code, text, _) = run(&folder, &["check", "--deny-warnings", "--format", "json", "bare.toml"]);
+    assert!(code == 1 && text.contains("\"refused\":true"), "{text}");
 }
 
 #[test]

@@ -49,13 +49,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         let compiled = compile(&source);
         let missing =
             if compiled.is_refused() { Vec::new() } else { missing_secrets(file, &compiled.secrets) };
-        tell(&source, &compiled, &missing, arguments.format);
         let warned = compiled.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);
-        if !compiled.is_refused() && arguments.deny_warnings && warned {
-            eprintln!("{}: refused, because it has warnings (--deny-warnings)", source.name);
-            exit = Exit::Refused;
-        }
-        if compiled.is_refused() {
+        let refused = compiled.is_refused() || (arguments.deny_warnings && warned);
+        tell(&source, &compiled, &missing, refused, arguments.format);
+        if refused {
             exit = Exit::Refused;
         }
     }
@@ -124,7 +121,7 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
     Ok(Source { name: if shown.to_string() == "-" { "<stdin>".to_owned() } else { shown.to_string() }, text })
 }
 
-fn tell(source: &Source, compiled: &Compiled, missing: &[String], format: Format) {
+fn tell(source: &Source, compiled: &Compiled, missing: &[String], refused: bool, format: Format) {
     let color = has_color();
     if format == Format::Human {
         let device = compiled.device.as_deref().unwrap_or("unnamed");
@@ -138,7 +135,7 @@ fn tell(source: &Source, compiled: &Compiled, missing: &[String], format: Format
         }
     }
     if format == Format::Json {
-        println!("{}", summary(source, compiled, missing));
+        println!("{}", summary(source, compiled, missing, refused));
     } else if let Some(more) = more(source, compiled.untold) {
         println!("{more}");
     }
@@ -160,10 +157,10 @@ fn tell(source: &Source, compiled: &Compiled, missing: &[String], format: Format
             let budget = budget(image);
             println!(
                 "{}",
-                if warnings > 0 {
-                    format!("\nfine, with {}", counted(warnings, "warning"))
-                } else {
-                    "fine".to_owned()
+                match (warnings, refused) {
+                    (0, _) => "fine".to_owned(),
+                    (_, false) => format!("\nfine, with {}", counted(warnings, "warning")),
+                    (_, true) => format!("\nrefused: {}, and --deny-warnings", counted(warnings, "warning")),
                 }
             );
             for (name, value) in budget {
@@ -175,13 +172,13 @@ fn tell(source: &Source, compiled: &Compiled, missing: &[String], format: Format
 }
 
 /// The verdict on a file as a JSON object: it follows the objects of its problems.
-fn summary(source: &Source, compiled: &Compiled, missing: &[String]) -> serde_json::Value {
+fn summary(source: &Source, compiled: &Compiled, missing: &[String], refused: bool) -> serde_json::Value {
     let budget = compiled.image.as_deref().and_then(Budget::of);
     serde_json::json!({
         "version": 1,
         "file": source.name,
         "device": compiled.device,
-        "refused": compiled.is_refused(),
+        "refused": refused,
         "untold": compiled.untold,
         "missing-secrets": missing,
         "budget": budget.map(|budget| budget.json()),

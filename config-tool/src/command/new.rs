@@ -14,7 +14,7 @@ const TEMPLATE: &str = r#"# A node. `dunlin check` tells what is wrong with it, 
 name = "node-1"                   # a-z, 0-9 and -; also the MQTT client identifier
 
 [mqtt]
-broker = "BROKER"         # host or host:port
+broker = "BROKER"COMMENT
 
 [i2c.main]
 sda = 4                           # GPIO4 is D2 on a D1 mini
@@ -29,7 +29,7 @@ filters = [{ median = 3 }, { round = 1 }]
 /// Write a file to begin with
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Where it goes
+    /// Where it goes; `-` for standard output
     #[arg(default_value = DEFAULT_FILE)]
     file: PathBuf,
     /// The broker
@@ -39,11 +39,18 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let shown = arguments.file.display();
-    let text = TEMPLATE.replace("BROKER", &arguments.broker);
+    // The comments stand below each other, wherever there is room.
+    let room = " ".repeat(23_usize.saturating_sub(arguments.broker.len()).max(2));
+    let comment = format!("{room}# host or host:port");
+    let text = TEMPLATE.replace("BROKER", &arguments.broker).replace("COMMENT", &comment);
     let source = crate::compile::Source { name: shown.to_string(), text };
     let compiled = crate::compile::compile(&source);
     if let Some(problem) = compiled.diagnostics.first() {
         return Err(CommandError::new(Exit::Usage, format!("{}; {}", problem.message, problem.help)));
+    }
+    if arguments.file.as_os_str() == "-" {
+        print!("{}", source.text);
+        return Ok(Exit::Done);
     }
     let mut file =
         OpenOptions::new().write(true).create_new(true).open(&arguments.file).map_err(|error| {
@@ -56,7 +63,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             )
         })?;
     file.write_all(source.text.as_bytes()).map_err(|error| not_written(&arguments.file, &error))?;
-    let named = if arguments.file.as_os_str() == DEFAULT_FILE { String::new() } else { format!(" {shown}") };
+    let named = if arguments.file.as_os_str() == DEFAULT_FILE {
+        String::new()
+    } else {
+        format!(" {}", quoted(&shown.to_string()))
+    };
     println!("wrote `{shown}`\nnext: dunlin check{named} && dunlin simulate{named}");
     Ok(Exit::Done)
+}
+
+/// Returns a path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let is_plain = path.chars().all(|c| c.is_alphanumeric() || "/\\._-:".contains(c));
+    if is_plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }

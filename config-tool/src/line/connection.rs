@@ -299,11 +299,14 @@ impl Connection {
         }
         // Frames of its network would go into a queue that nobody reads.
         self.network = None;
-        if self.target == Target::Simulation && !simulation_runs() {
-            let words = "the simulation has ended, and with it its board; `dunlin simulate --flash FILE` keeps what is stored";
-            return Err(LineError::Broken(words.to_owned()));
-        }
-        (self.events, self.shared) = join_or_open(&self.target)?;
+        (self.events, self.shared) = join_or_open(&self.target).map_err(|error| match self.target {
+            // A simulation that is ending may look as if it could be joined still.
+            Target::Simulation => LineError::Broken(
+                "the simulation has ended, and with it its board; `dunlin simulate --flash FILE` keeps what is stored"
+                    .to_owned(),
+            ),
+            _ => error,
+        })?;
         Ok(())
     }
 }

@@ -39,11 +39,12 @@ pub fn load(path: &Path) -> Result<Package, PackageError> {
     Ok(Package { warnings, ..from_image(image, secrets)? })
 }
 
-/// Reads a file for a board that needs no secrets; returns beside the package which of its secrets are missing, and why.
+/// Reads a file for a board that can do without secrets: the package has those that are there. Returns beside it which are
+/// missing, and why.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), PackageError> {
+pub fn load_for_simulation(path: &Path) -> Result<(Package, Vec<String>), PackageError> {
     let shown = path.display();
     let bytes = read(path)?;
     if bytes.starts_with(&MAGIC.to_le_bytes()) {
@@ -54,8 +55,14 @@ pub fn load_without_secrets(path: &Path) -> Result<(Package, Vec<String>), Packa
     }
     let Compiled { image, secrets: sources, warnings } =
         compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
-    let missing = missing_secrets(path, &sources);
-    Ok((Package { warnings, ..from_image(image, Vec::new())? }, missing))
+    let (mut secrets, mut missing) = (Vec::new(), Vec::new());
+    for (name, source) in sources {
+        match secret(path, &source) {
+            Ok(value) => secrets.push((name.to_owned(), value)),
+            Err(error) => missing.push(error.to_string()),
+        }
+    }
+    Ok((Package { warnings, ..from_image(image, secrets)? }, missing))
 }
 
 /// Compiles a text; secrets are not looked for.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use dunlin_config_format::flash_map::{Region, SLOTS};
 use dunlin_config_format::image::{Header, Image};
 use dunlin_twin::devices::nor_flash::{Change, NorFlash, SECTOR_SIZE, Timing};
-use dunlin_twin::native::stored::stored;
+use dunlin_twin::native::stored::{put_secret, stored};
 use dunlin_twin::simulation::{Incident, Simulation};
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
@@ -40,11 +40,11 @@ pub enum SeedError {
     NoneRuns,
 }
 
-/// Puts an image into an empty flash, as its first configuration; the one that the node would run stays.
+/// Puts an image and its secrets into an empty flash, as its first configuration; the one that the node would run stays.
 ///
 /// # Errors
 /// [`SeedError`] where the flash holds other configurations.
-pub fn seed(flash: &NorFlash, image: &Image<'_>) -> Result<(), SeedError> {
+pub fn seed(flash: &NorFlash, image: &Image<'_>, secrets: &[(String, Vec<u8>)]) -> Result<(), SeedError> {
     match stored(flash) {
         Some(stored) if stored.hash == image.header.hash => return Ok(()),
         Some(_) => return Err(SeedError::Other),
@@ -55,6 +55,9 @@ pub fn seed(flash: &NorFlash, image: &Image<'_>) -> Result<(), SeedError> {
         |slot: &Region| contents.get(slot.address as usize..).is_some_and(|at| Header::decode(at).is_ok());
     if SLOTS.iter().any(holds_some) {
         return Err(SeedError::NoneRuns);
+    }
+    for (name, value) in secrets {
+        put_secret(flash, name, value);
     }
     let slot = &SLOTS[0];
     let header = Header { generation: 1, ..image.header }.encode();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -133,9 +134,9 @@ fn a_broker_that_refuses_the_birth_confirms_nothing() {
     fs::remove_file(list).unwrap();
 }
 
-#[test]
-fn wrong_credentials_are_told_as_such() {
-    let users = std::env::temp_dir().join(format!("dunlin-passwords-{}", std::process::id()));
+/// A broker with the user `node`, whose password is `right`, and the file of its users.
+fn with_user(name: &str) -> (Mosquitto, PathBuf) {
+    let users = std::env::temp_dir().join(format!("dunlin-passwords-{name}-{}", std::process::id()));
     let made = std::process::Command::new("mosquitto_passwd")
         .args(["-b", "-c"])
         .arg(&users)
@@ -143,14 +144,32 @@ fn wrong_credentials_are_told_as_such() {
         .status();
     assert!(made.unwrap().success());
     let further = format!("allow_anonymous false\npassword_file {}", users.display());
-    let broker = Mosquitto::on_port("users", free_port(), &further);
+    (Mosquitto::on_port(name, free_port(), &further), users)
+}
+
+/// The tutorial with this password.
+fn file(password: &str) -> String {
+    let user =
+        format!("\"192.168.1.10\"\nconfirm-within = \"5s\"\nusername = \"node\"\npassword = \"{password}\" ");
+    tutorial().replace("\"192.168.1.10\" ", &user)
+}
+
+#[test]
+fn a_simulated_node_has_the_secrets_that_are_there() {
+    let (broker, users) = with_user("secrets");
+    let mut bench = Bench::new("secrets");
+    bench.write("node.toml", &file("right"));
+    let subscriber = broker.subscribe(&["-u", "node", "-P", "right", "-t", "test-topic"]);
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    subscriber.find(Duration::from_secs(20), |line| event(line).is_some()).expect("a reading");
+    assert!(!bench.log().contains("right"), "{}", bench.log());
+    fs::remove_file(users).unwrap();
+}
+
+#[test]
+fn wrong_credentials_are_told_as_such() {
+    let (broker, users) = with_user("users");
     let mut bench = Bench::new("users");
-    let file = |password: &str| {
-        let user = format!(
-            "\"192.168.1.10\"\nconfirm-within = \"5s\"\nusername = \"node\"\npassword = \"{password}\" "
-        );
-        tutorial().replace("\"192.168.1.10\" ", &user)
-    };
     bench.write("node.toml", &tutorial());
     bench.write("right.toml", &file("right"));
     bench.write("wrong.toml", &file("wrong").replace("test-topic", "next-topic"));

@@ -45,7 +45,7 @@ impl Board {
     pub(crate) fn new(image: &[u8]) -> Self {
         let clock = Clock::virtual_time();
         let flash = NorFlash::new(1 << 20);
-        seed(&flash, &Image::parse(image).unwrap()).unwrap();
+        seed(&flash, &Image::parse(image).unwrap(), &[]).unwrap();
         let scenario = Scenario::quiet(Environment::constant(284.0));
         let mut simulation = Simulation::new(&clock, &scenario, flash, Timing::default());
         let line: Rc<RefCell<Line>> = Rc::default();

@@ -21,3 +21,8 @@ pub fn stored(flash: &NorFlash) -> Option<Stored> {
     let loaded = Store::new(flash.clone()).load(&mut body)?;
     Some(Stored { hash: loaded.hash, body: body.get(..loaded.body_len)?.to_vec() })
 }
+
+/// Stores a secret for the configuration that is stored next, as a push does before it; returns whether it could be.
+pub fn put_secret(flash: &NorFlash, name: &str, value: &[u8]) -> bool {
+    Store::new(flash.clone()).put_secret(name, value).is_ok()
+}

@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let flash_file = arguments.flash.as_deref().map(FlashFile::open).transpose()?;
 
     let flash = flash_file.as_ref().map_or_else(|| NorFlash::new(FLASH_SIZE), FlashFile::chip);
-    let is_stored = match seed(&flash, &image) {
+    let is_stored = match seed(&flash, &image, &package.secrets) {
         Ok(()) => false,
         Err(error) if arguments.as_stored => {
             if error == SeedError::NoneRuns {
@@ -206,7 +206,8 @@ fn tell_what_runs(arguments: &Arguments, name: &str, package: &Package, missing:
         _ => println!("dunlin simulate {name}: device `{device}`, image {bytes} bytes"),
     }
     for secret in missing {
-        arguments.say(&format!("note: {secret}; the simulation needs none, `dunlin push` does"));
+        arguments
+            .say(&format!("note: {secret}; the built-in broker asks for none, others and `dunlin push` do"));
     }
 }
 
@@ -224,7 +225,7 @@ fn load(file: Option<&Path>) -> Result<Loaded, CommandError> {
     let default = Path::new(DEFAULT_FILE);
     match file.or_else(|| default.exists().then_some(default)) {
         Some(path) => {
-            let (package, missing) = package::load_without_secrets(path).map_err(|error| refused(&error))?;
+            let (package, missing) = package::load_for_simulation(path).map_err(|error| refused(&error))?;
             package.warnings.iter().for_each(|warning| eprintln!("{warning}"));
             Ok(Loaded { name: path.display().to_string(), package, missing })
         }

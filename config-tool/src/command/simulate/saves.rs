@@ -34,7 +34,7 @@ pub(super) fn watch(file: PathBuf) -> Receiver<String> {
 
 /// Pushes the file; returns how that ended.
 fn push(file: &std::path::Path, told: &Sender<String>) -> Result<String, String> {
-    let (package, _) = package::load_without_secrets(file).map_err(|error| error.to_string())?;
+    let (package, _) = package::load_for_simulation(file).map_err(|error| error.to_string())?;
     let mut connection = Connection::open(Target::Simulation).map_err(|error| error.to_string())?;
     // It is one board at one desk: a name that changes is meant.
     let options = PushOptions { replace: true, ..PushOptions::default() };

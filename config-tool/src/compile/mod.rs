@@ -10,6 +10,7 @@ mod filters;
 pub(crate) mod foreign;
 mod hidden;
 pub(crate) mod keys;
+mod meant;
 mod model;
 mod nearest;
 mod placeholder;

@@ -61,19 +61,49 @@ impl Problems {
         // What is wrong with a default is found wherever it is used.
         let mut seen = BTreeSet::new();
         told.retain(|each| seen.insert((place(each), each.message.clone(), each.help.clone())));
+        first_of_misread_lines(&mut told, text);
         told.sort_by_key(|problem| problem.severity == Severity::Warning);
         let untold = told.len().saturating_sub(TOLD) + self.further;
         told.truncate(TOLD);
         told.sort_by_key(place);
         for problem in &mut told {
-            let (before, after) = text.split_at_checked(problem.span.start).unwrap_or((text, ""));
-            let start = before.rfind('\n').map_or(0, |at| at + 1);
-            let end = before.len() + after.find('\n').unwrap_or(after.len());
-            let in_line = hidden.iter().filter(|range| range.start <= end && range.end >= start);
+            let line = line_at(text, problem.span.start);
+            let in_line = hidden.iter().filter(|range| range.start <= line.end && range.end >= line.start);
             problem.hidden = in_line.cloned().collect();
         }
         (told, untold)
     }
+}
+
+/// Leaves of each line that is not TOML the first syntax error: all else of it follows from that.
+fn first_of_misread_lines(told: &mut Vec<Diagnostic>, text: &str) {
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    let is_in = |lines: &[Range<usize>], each: &Diagnostic| {
+        lines.iter().any(|line| each.span.start <= line.end && each.span.end >= line.start)
+    };
+    told.retain(|each| {
+        let is_first = each.code != Code::Syntax || !is_in(&lines, each);
+        if each.code == Code::Syntax && is_first {
+            lines.push(line_at(text, each.span.start));
+        }
+        is_first
+    });
+    // A key that is lost with its line is not missing.
+    let is_lost = |each: &Diagnostic| {
+        let key = |line: &Range<usize>| {
+            text.get(line.clone())?.split([' ', '\t', ':', '=']).find(|key| !key.is_empty())
+        };
+        let mut keys = lines.iter().filter_map(key);
+        each.code == Code::MissingKey && keys.any(|key| each.message.ends_with(&format!("has no `{key}`")))
+    };
+    told.retain(|each| each.code == Code::Syntax || !is_in(&lines, each) && !is_lost(each));
+}
+
+/// Returns where the line is that a place is in.
+fn line_at(text: &str, at: usize) -> Range<usize> {
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    start..before.len() + after.find('\n').unwrap_or(after.len())
 }
 
 /// Most problems of a file that are told; one with more is another kind of file.

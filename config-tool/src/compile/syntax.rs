@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Code;
 use super::hidden::{hidden, is_harmless, is_session};
+use super::meant;
 use super::problems::Problems;
 
 /// Nested brackets that a file may have; more is no configuration.
@@ -28,18 +29,22 @@ pub(super) fn parse<'t>(
         // It is no line of a configuration, and may be anything.
         return (None, std::iter::once(0..text.len()).collect());
     }
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (mut root, errors) = DeTable::parse_recoverable(text);
     let hidden = hidden(text, root.get_ref(), !errors.is_empty());
     let headers = if errors.is_empty() { BTreeMap::new() } else { headers(text) };
     for error in errors.into_iter().take(ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().lines().next().unwrap_or("not TOML");
         let twice = Twice { text, root: root.get_ref(), headers: &headers, hidden: &hidden };
-        match twice.told(&span).filter(|_| message == "duplicate key") {
-            Some((message, help)) => problems.error(Code::Syntax, span, message, help),
-            None => problems.error(Code::Syntax, span, message, "correct the line, then check again"),
+        if let Some((message, help)) = twice.told(&span).filter(|_| message == "duplicate key") {
+            problems.error(Code::Syntax, span, message, help);
+        } else if let Some((span, message, help)) = meant::line(text, span.start, &hidden) {
+            problems.error(Code::Syntax, span, message, help);
+        } else {
+            problems.error(Code::Syntax, span, message, "correct the line, then check again");
         }
     }
+    place_lost(root.get_mut());
     (Some(root), hidden)
 }
 
@@ -66,7 +71,20 @@ fn no_configuration(text: &str) -> Option<(usize, String, &'static str)> {
             return Some((at, message, "is it the right file?"));
         }
     }
-    None
+    let kind = meant::other_kind(text)?;
+    let help = "a configuration is TOML: [device] and name = \"node-1\"; `dunlin new` writes one";
+    Some((0, format!("this looks like {kind}"), help))
+}
+
+/// Gives values that the parser has lost the places of their keys.
+fn place_lost(table: &mut DeTable<'_>) {
+    for (key, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut() {
+            place_lost(inner);
+        } else if value.span().is_empty() {
+            *value = Spanned::new(key.span(), value.get_ref().clone());
+        }
+    }
 }
 
 /// Returns the path that a line `[sensor.lux-1]` names, as it is written without spaces and quotation marks.

@@ -1,0 +1,84 @@
+//! What was meant where a text is not TOML: a value without its quotation marks, or a file of another kind.
+
+use std::ops::Range;
+
+use super::keys;
+
+/// What is told instead of the parser's words: place, message and help.
+pub(super) type Told = (Range<usize>, String, String);
+
+/// Words that are yes and no elsewhere.
+const YES_AND_NO: &[(&str, bool)] =
+    &[("true", true), ("yes", true), ("on", true), ("false", false), ("no", false), ("off", false)];
+
+/// Tells what was meant by the line that has a syntax error at `at`; none where that isn't clear. What `hidden` has, or a
+/// key that no table has, is not repeated.
+pub(super) fn line(text: &str, at: usize, hidden: &[Range<usize>]) -> Option<Told> {
+    let (before, after) = text.split_at_checked(at)?;
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(start..at + after.find('\n').unwrap_or(after.len()))?;
+    let Some((key, rest)) = line.split_once('=') else {
+        let (before, _) = line.split_once(':')?;
+        let (key, colon) = (known(before.trim())?, start + before.len());
+        let span = colon..colon + 1;
+        return Some((span, format!("a colon stands behind `{key}`"), format!("write `{key} = …`")));
+    };
+    let key = key.trim();
+    let value_start = start + line.len() - rest.trim_start().len();
+    if rest.starts_with('=') {
+        let span = value_start..value_start + 1;
+        return Some((span, "there are two `=`".to_owned(), format!("write one: `{} = …`", known(key)?)));
+    }
+    let value = rest.split('#').next().unwrap_or_default().trim();
+    let span = value_start..value_start + value.len();
+    if at < value_start || value.is_empty() {
+        return None;
+    }
+    if value.starts_with(['“', '”', '„', '‘', '’', '«']) {
+        let help = "use straight quotation marks: \"…\"".to_owned();
+        return Some((span, "quotation marks that TOML does not know".to_owned(), help));
+    }
+    let key = known(key).filter(|_| is_bare(value))?;
+    if hidden.iter().any(|range| range.contains(&value_start)) {
+        let message = format!("the value of `{key}` has no quotation marks");
+        return Some((span, message, format!("write `{key} = \"…\"`")));
+    }
+    let word = value.to_lowercase();
+    if let Some((_, meant)) = YES_AND_NO.iter().find(|(name, _)| *name == word) {
+        return Some((span, format!("`{value}` is no value"), format!("write `{key} = {meant}`")));
+    }
+    let message = format!("`{value}` is no value: texts stand in quotation marks");
+    Some((span, message, format!("write `{key} = \"{value}\"`")))
+}
+
+/// Returns the name of a key that a configuration may have.
+fn known(key: &str) -> Option<&'static str> {
+    let names = keys::TABLES.iter().flat_map(keys::TableKeys::names).chain(keys::options());
+    names.into_iter().find(|name| *name == key)
+}
+
+/// Returns whether a text is one without quotation marks, and not a number with a mistake in it.
+fn is_bare(value: &str) -> bool {
+    let is_word = |each: char| each.is_ascii_alphanumeric() || "._-:/%{}".contains(each);
+    let is_number = value.starts_with(['+', '-', '{'])
+        || ["0x", "0o", "0b"].iter().any(|radix| value.starts_with(radix))
+        || value.matches('.').count() < 2 && !value.contains(|each: char| each.is_ascii_alphabetic());
+    value.chars().all(is_word) && !is_number
+}
+
+/// Returns what a text is that is written as files of other programs are.
+pub(super) fn other_kind(text: &str) -> Option<&'static str> {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines().next()?;
+    if first.starts_with('{') {
+        return Some("JSON");
+    }
+    let is_pair = |line: &str| {
+        let key = line.split_once(':').filter(|(_, value)| value.is_empty() || value.starts_with(' '));
+        let is_name = |each: char| each.is_ascii_alphanumeric() || "_- ".contains(each);
+        key.is_some_and(|(key, _)| !key.is_empty() && key.chars().all(is_name))
+    };
+    let pairs = lines().filter(|line| is_pair(line)).count();
+    let others = lines().filter(|line| line.contains('=') || line.starts_with('[')).count();
+    ((first == "---" || is_pair(first)) && pairs > others).then_some("YAML")
+}

@@ -4,6 +4,7 @@ mod chains;
 mod report;
 mod sensor;
 mod shape;
+mod unheard;
 
 use std::ops::{Range, RangeInclusive};
 
@@ -23,6 +24,7 @@ use chains::ReadingFilters;
 use report::{Sensors, automatic, report, silence};
 use sensor::sensor;
 use shape::Shape;
+use unheard::unheard;
 
 const PERIOD: RangeInclusive<u64> = PERIOD_MIN_MS as u64..=PERIOD_MAX_MS as u64;
 
@@ -34,6 +36,8 @@ struct Read<'t> {
     /// Filters of every reading that has none of its own.
     filters: Vec<Filter>,
     reading_filters: ReadingFilters,
+    /// Readings that its own table names, and where.
+    wanted: Vec<(u8, Range<usize>)>,
     shape: Shape<'t>,
     /// Whether it has a report unless another names it.
     is_automatic: bool,
@@ -80,6 +84,7 @@ pub(super) fn read<'t>(
     }
     reports.extend(explicit);
     silence(problems, &read, &reports);
+    unheard(problems, &read, &reports);
     (read.into_iter().map(|read| read.sensor).collect(), reports)
 }
 

@@ -19,6 +19,7 @@ use super::super::settings::is_short;
 use super::super::value::{duration_ms, integer, shown_ms, wrong_type};
 use super::chains::{is_of_another, reading_filters};
 use super::shape::shape;
+use super::unheard::wanted;
 use super::{PERIOD, Read, reading_number};
 
 pub(super) fn sensor<'t>(
@@ -50,13 +51,15 @@ pub(super) fn sensor<'t>(
     }
     let reported = reported(problems, table, info);
     let (filters, reading_filters) = reading_filters(problems, table, info);
+    let names: Vec<&str> = info.readings.iter().map(|reading| reading.name).collect();
+    let wanted = wanted(table, &names, &reading_filters);
     let is_automatic = is_automatic(problems, table);
     let shape = shape(problems, table);
     let (bus, address, (period_ms, _)) = (bus?, address?, period?);
     let sensor =
         OwnSensor { id, label, driver, bus, address, period_ms, options: values, readings: Vec::new() };
     let key_span = table.span.clone();
-    Some(Read { sensor, reported, filters, reading_filters, shape, is_automatic, key_span })
+    Some(Read { sensor, reported, filters, reading_filters, wanted, shape, is_automatic, key_span })
 }
 
 fn label(problems: &mut Problems, id: &str, table: &Table<'_>, names: &Names) -> Option<String> {

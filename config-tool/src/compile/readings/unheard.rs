@@ -1,0 +1,62 @@
+//! Readings that somebody wants and nobody is told.
+
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use super::super::diagnostic::{Code, Severity};
+use super::super::model::OwnReport;
+use super::super::problems::Problems;
+use super::super::reader::Table;
+use super::{Read, ReadingFilters};
+
+/// Returns the readings that a sensor's own table names, in `readings` or with filters, by number and place.
+pub(super) fn wanted(table: &Table<'_>, names: &[&str], filters: &ReadingFilters) -> Vec<(u8, Range<usize>)> {
+    let number = |name: &str| u8::try_from(names.iter().position(|each| *each == name)?).ok();
+    let mut wanted = Vec::new();
+    if let Some(DeValue::Array(values)) = table.own("readings").map(|value| value.get_ref()) {
+        let named =
+            |value: &toml::Spanned<DeValue<'_>>| Some((number(value.get_ref().as_str()?)?, value.span()));
+        wanted.extend(values.iter().filter_map(named));
+    }
+    if let Some(DeValue::Table(readings)) = table.own("reading").map(|value| value.get_ref()) {
+        let filtered = readings.keys().filter_map(|key| Some((number(key.get_ref())?, key.span())));
+        wanted.extend(
+            filtered.filter(|(number, _)| filters.get(number).is_some_and(|chain| !chain.is_empty())),
+        );
+    }
+    wanted
+}
+
+/// Warns of wanted readings that reach no message. A file with errors may lack reports that it means to have.
+pub(super) fn unheard(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>]) {
+    if problems.noted.iter().any(|problem| problem.severity == Severity::Error) {
+        return;
+    }
+    for (index, read) in read.iter().enumerate() {
+        let of_sensor =
+            |report: &&OwnReport<'_>| report.members.iter().any(|member| usize::from(member.sensor) == index);
+        let told = |number: u8| {
+            let members = reports.iter().filter(of_sensor).flat_map(|report| &report.members);
+            members.into_iter().any(|member| usize::from(member.sensor) == index && member.reading == number)
+        };
+        let has_own = reports.iter().filter(of_sensor).any(|report| report.id.is_none());
+        let mut seen = Vec::new();
+        for (number, span) in &read.wanted {
+            if told(*number) || seen.contains(number) {
+                continue;
+            }
+            seen.push(*number);
+            let id = read.sensor.id;
+            let name =
+                read.sensor.driver.info().readings.get(usize::from(*number)).map_or("?", |each| each.name);
+            let help = match (has_own, read.reported.contains(number)) {
+                (true, _) => "name it in `readings`, or in a [report]".to_owned(),
+                (false, true) => format!("name it in a [report], or give [sensor.{id}] a `topic`"),
+                (false, false) => "name it in a [report]".to_owned(),
+            };
+            let message = format!("`{id}.{name}` reaches no message");
+            problems.warning(Code::Unheard, span.clone(), message, help);
+        }
+    }
+}

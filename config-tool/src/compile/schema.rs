@@ -97,7 +97,7 @@ fn described(key: &Key) -> Value {
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Duration(..) => duration(),
-        Kind::DurationOrOff(..) => json!({ "anyOf": [{ "type": "boolean" }, duration()] }),
+        Kind::DurationOrOff(..) => json!({ "anyOf": [{ "const": false }, duration()] }),
         Kind::Frequency => json!({ "type": "string", "pattern": "^[0-9]+ ?[kM]Hz$" }),
         Kind::Pin => json!({ "anyOf": [
             { "type": "integer", "minimum": 0, "maximum": 16 },

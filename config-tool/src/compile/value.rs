@@ -181,19 +181,13 @@ pub(super) fn duration_in_ms(
     range: std::ops::RangeInclusive<u64>,
 ) -> Option<u64> {
     let text = match value.get_ref() {
+        DeValue::String(text) if is_digits(text.trim()) => {
+            no_unit(problems, key, value.span(), text.trim().parse().ok(), &range);
+            return None;
+        }
         DeValue::String(text) => text.as_ref(),
         DeValue::Integer(number) => {
-            let message = format!("`{key}` has no unit");
-            let fits = |unit: &str| {
-                let text = format!("{}{unit}", parsed(number)?);
-                let is_fine =
-                    crate::duration::parse(&text).is_ok_and(|time| range.contains(&time.as_millis()));
-                is_fine.then(|| format!("write \"{text}\""))
-            };
-            let help = fits("s")
-                .or_else(|| fits("ms"))
-                .unwrap_or_else(|| "write a duration such as \"2s\"".to_owned());
-            problems.error(Code::Duration, value.span(), message, help);
+            no_unit(problems, key, value.span(), parsed(number), &range);
             return None;
         }
         DeValue::Float(number) => {
@@ -223,6 +217,33 @@ pub(super) fn duration_in_ms(
             None
         }
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Notes a number that has no unit, with the one that is in range and likely.
+fn no_unit(
+    problems: &mut Problems,
+    key: &str,
+    span: Range<usize>,
+    number: Option<i64>,
+    range: &std::ops::RangeInclusive<u64>,
+) {
+    let fits = |unit: &str| {
+        let text = format!("{}{unit}", number?);
+        let is_fine = crate::duration::parse(&text).is_ok_and(|time| range.contains(&time.as_millis()));
+        is_fine.then(|| format!("write \"{text}\""))
+    };
+    // Nobody thinks of 2000 or 60000 seconds, but of 1800, 3600 or 86400.
+    let is_seconds = number.is_some_and(|number| number < 1000 || number % 600 == 0 && number % 1000 != 0);
+    let units = if is_seconds { ["s", "ms"] } else { ["ms", "s"] };
+    let help = units.into_iter().find_map(fits).unwrap_or_else(|| match *range.end() {
+        ..1000 => format!("it must be from {} to {}", shown_ms(*range.start()), shown_ms(*range.end())),
+        _ => "write a duration such as \"2s\"".to_owned(),
+    });
+    problems.error(Code::Duration, span, format!("`{key}` has no unit"), help);
 }
 
 /// Writes milliseconds as a duration.

@@ -48,9 +48,14 @@ pub(in super::super) fn mqtt<'t>(
     let keep_alive = mqtt.duration_ms(problems, "keep-alive", range(KEEP_ALIVE_MIN_S, KEEP_ALIVE_MAX_S));
     let confirm =
         mqtt.duration_ms(problems, "confirm-within", range(CONFIRM_WITHIN_MIN_S, CONFIRM_WITHIN_MAX_S));
-    let stats_every_s = match mqtt.get("stats").map(|value| value.get_ref()) {
-        Some(DeValue::Boolean(false)) => 0,
-        Some(DeValue::Boolean(true)) | None => Or::<60>::DEFAULT,
+    let stats_every_s = match mqtt.get("stats").map(|value| (value.get_ref(), value.span())) {
+        None => Or::<60>::DEFAULT,
+        Some((DeValue::Boolean(false), _)) => 0,
+        Some((DeValue::Boolean(true), span)) => {
+            let help = "write a duration such as \"60s\", or `false` for never";
+            problems.error(Code::WrongType, span, "`stats` is `true`", help);
+            Or::<60>::DEFAULT
+        }
         Some(_) => {
             seconds(mqtt.duration_ms(problems, "stats", 1000..=u64::from(PERIOD_MAX_MS)), Or::<60>::DEFAULT)
         }
@@ -192,8 +197,12 @@ fn secret(problems: &mut Problems, key: &str, value: Value<'_>) -> Option<Secret
                 },
                 _ => None,
             };
+            let message = match table.contains_key("env") && table.contains_key("file") {
+                true => format!("`{key}` names two sources"),
+                false => format!("`{key}` names no source"),
+            };
             if source.is_none() {
-                problems.error(Code::Secret, span, format!("`{key}` names no source"), help);
+                problems.error(Code::Secret, span, message, help);
             }
             source
         }

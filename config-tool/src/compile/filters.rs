@@ -67,9 +67,10 @@ fn filter(problems: &mut Problems, value: Value<'_>) -> Option<Filter> {
     let name = key.get_ref().as_ref();
     let Some(kind) = FILTER_KINDS.iter().find(|kind| kind.name == name) else {
         let names: Vec<&str> = FILTER_KINDS.iter().map(|kind| kind.name).collect();
-        let help = match nearest(name, &names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", names.join(", ")),
+        let help = match (calibration(name, parameter.get_ref()), nearest(name, &names)) {
+            (Some(line), _) => format!("write {line}"),
+            (None, Some(near)) => format!("did you mean `{near}`?"),
+            (None, None) => format!("there are: {}", names.join(", ")),
         };
         problems.error(Code::UnknownName, key.span(), format!("unknown filter `{name}`"), help);
         return None;
@@ -80,6 +81,17 @@ fn filter(problems: &mut Problems, value: Value<'_>) -> Option<Filter> {
         return None;
     }
     with_parameter(problems, kind, parameter)
+}
+
+/// Returns the calibration that a filter of other systems is.
+fn calibration(name: &str, value: &DeValue<'_>) -> Option<String> {
+    let number = shown_number(value);
+    let (slope, offset) = match name {
+        "multiply" | "scale" => (number.unwrap_or_else(|| "2.0".to_owned()), "0.0".to_owned()),
+        "offset" | "add" => ("1.0".to_owned(), number.unwrap_or_else(|| "0.5".to_owned())),
+        _ => return None,
+    };
+    Some(format!("{{ calibrate = {{ slope = {slope}, offset = {offset} }} }}"))
 }
 
 fn is_right_type(parameter: Parameter, value: &DeValue<'_>) -> bool {

@@ -50,12 +50,30 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("retained", "retain"),
     ("format", "payload"),
     ("sensors", "of"),
+    ("topic-prefix", "prefix"),
+    ("topic_prefix", "prefix"),
+    ("esphome", "device"),
+    ("esp8266", "device"),
 ];
+
+/// Keys that are a part of a value here: the key with that value, and how it is written.
+const PARTS: &[(&str, &str, &str)] =
+    &[("port", "broker", "write it behind the host: `broker = \"host:port\"`")];
+
+/// Returns which of `known` a key is that other systems have.
+pub(super) fn called<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let pairs = ELSEWHERE.iter().copied().chain(PARTS.iter().map(|&(part, whole, _)| (part, whole)));
+    let mut names = pairs.filter(|(other, _)| *other == key);
+    names.find_map(|(_, here)| known.iter().copied().find(|name| *name == here))
+}
 
 /// Returns what to do about a key that is none of `known`: the name that it has here, or the table that has it.
 pub(crate) fn elsewhere(key: &str, known: &[&str]) -> Option<String> {
-    let here = ELSEWHERE.iter().find(|(other, here)| *other == key && known.contains(here));
-    if let Some((_, here)) = here {
+    let part = PARTS.iter().find(|(part, whole, _)| *part == key && known.contains(whole));
+    if let Some((_, _, help)) = part {
+        return Some((*help).to_owned());
+    }
+    if let Some(here) = called(key, known) {
         return Some(format!("here it is called `{here}`"));
     }
     let owner = TABLES.iter().find(|table| table.names().contains(&key))?;

@@ -72,7 +72,7 @@ impl<'d> Table<'d> {
                 problems.further += 1;
                 continue;
             }
-            if let Some(later) = later.iter().find(|(name, _)| *name == key) {
+            if let Some(later) = later.iter().find(|(name, _)| *name == key.replace('_', "-")) {
                 problems.later(span, later);
                 continue;
             }

@@ -75,6 +75,17 @@ fn what_is_no_secret_is_shown() {
     assert!(shown("[mqtt]\nbroker = \"10.0.0\"\n").contains("2 | broker = \"10.0.0\""));
     assert!(shown("[mqtt]\npassword = { env = \"NAME\" }\n").contains("2 | password = { env = \"NAME\" }"));
     assert!(shown("[mqtt]\nbroker = \"10.0.0.1\"\nkeep-alive = 5 5\n").contains("3 | keep-alive = 5 5"));
+    for line in ["port = 1883", "keepalive = 10", "topic_prefix = \"x\"", "clean = true"] {
+        let beside = format!("[mqtt]\nbroker = \"10.0.0.1\"\n{line}\n");
+        assert!(shown(&beside).contains(&format!("3 | {line}\n")), "{line}");
+        assert!(shown(&format!("{beside}qos 1\n")).contains(&format!("3 | {line}\n")), "{line}");
+    }
+    for (key, value) in
+        [("pasword", "\"x\""), ("pasword", "1883"), ("token", "7"), ("api-key", "7"), ("usr", "\"x\"")]
+    {
+        let told = shown(&format!("[mqtt]\n{key} = {value}\n"));
+        assert!(told.contains(&format!("2 | {key} = \"…\"\n")), "{told}");
+    }
     assert!(shown("[mqtt]\nuser = \"x\" # y\n").contains("2 | user = \"…\"\n"));
 }
 

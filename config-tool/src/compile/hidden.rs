@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys;
 use super::nearest::nearest;
+use super::{foreign, keys};
 
 /// Returns the byte ranges that are hidden; each begins at a value and ends with a line.
 pub(super) fn hidden(text: &str, root: &DeTable<'_>, is_misread: bool) -> Vec<Range<usize>> {
@@ -29,7 +29,8 @@ pub(super) fn hidden(text: &str, root: &DeTable<'_>, is_misread: bool) -> Vec<Ra
 /// Returns whether a key is called like a password.
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_lowercase();
-    ["pass", "pwd", "secret"].iter().any(|part| name.contains(part))
+    ["pass", "pwd", "secret", "token"].iter().any(|part| name.contains(part))
+        || name.ends_with("key")
         || nearest(&name, &["password"]).is_some()
 }
 
@@ -48,14 +49,24 @@ pub(super) fn is_harmless(key: &str) -> bool {
     key != "password" && keys::MQTT.names().contains(&key)
 }
 
+/// Returns whether a key is that of something harmless, in other words or misspelt.
+fn is_like_harmless(key: &str) -> bool {
+    let names: Vec<&str> =
+        keys::MQTT.names().into_iter().filter(|name| !matches!(*name, "username" | "password")).collect();
+    !is_secret_name(key) && (nearest(key, &names).is_some() || foreign::called(key, &names).is_some())
+}
+
 fn in_table(ranges: &mut Vec<Range<usize>>, table: &DeTable<'_>, is_session_table: bool) {
     for (key, value) in table.iter() {
         let name = key.get_ref().as_ref();
         let names_source = value.get_ref().as_table().is_some_and(|table| {
             table.len() == 1 && ["env", "file"].iter().any(|source| table.contains_key(*source))
         });
+        let is_plain =
+            matches!(value.get_ref(), DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_));
+        let may_be = !is_plain && !is_like_harmless(name);
         let is_secret = is_secret_name(name) && !names_source
-            || is_session_table && !is_harmless(name) && name != "password";
+            || is_session_table && !is_harmless(name) && name != "password" && may_be;
         if is_secret {
             ranges.push(value.span());
         } else {
@@ -124,6 +135,13 @@ fn secret_in_line(line: &str, is_in_session: bool) -> Option<usize> {
     if is_in_session || first_is_session {
         let last = words().rfind(|word| !word.is_empty()).unwrap_or_default();
         let is_open = line.matches('"').count() % 2 == 1;
+        if line.contains('=') && !is_open && plain == last {
+            let value = line.get(behind_key..).unwrap_or_default().trim();
+            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number || matches!(value, "true" | "false") || is_like_harmless(last) {
+                return None;
+            }
+        }
         return (is_open || !is_harmless(last) && !is_table && !is_blank).then_some(behind_key);
     }
     // In the middle of a line, or of a comment.

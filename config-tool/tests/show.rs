@@ -151,7 +151,8 @@ proptest! {
         single in prop::option::of(chain()),
         mqtt in ("[a-z0-9]{1,9}", 1_u16.., 5_u32..60_000, any::<bool>()),
     ) {
-        let (host, port, keep_alive_s, stats) = mqtt;
+        let (host, port, keep_alive_s, has_stats) = mqtt;
+        let stats = if has_stats { "\"90s\"" } else { "false" };
         let mut text = format!("[device]\nname = \"n\"\n[mqtt]\nbroker = \"x{host}:{port}\"\nkeep-alive = \"{keep_alive_s}s\"\nstats = {stats}\n");
         text.push_str("[usb]\naddress = \"192.168.7.2/24\"\ndns = \"192.168.7.1\"\n");
         text.push_str("[i2c.b0]\nsda = 4\nscl = 5\nfrequency = \"400kHz\"\n[i2c.b1]\nsda = 12\nscl = 13\n");

@@ -5,11 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use dunlin_config_format::reason::Reason;
+use dunlin_config_format::slot::ATTEMPTS;
 use serde_json::{Value, json};
 
 use super::super::{CARRIED, short};
 use super::remarks::{Remarks, SensorFault};
 use crate::device::{Package, Progress, Pushed, Trial};
+
+/// How often a trial that goes on is told where each line stays.
+const SPARSE: Duration = Duration::from_secs(10);
 
 /// Tells how a push goes: one line that changes in a terminal, plain lines elsewhere, or JSON Lines.
 pub(super) struct Show {
@@ -17,12 +21,13 @@ pub(super) struct Show {
     is_terminal: bool,
     /// Whether the terminal's last line is one that changes.
     is_open: bool,
-    last: String,
+    /// What was told last of the trial where each line stays: what it waits for, and when.
+    told: Option<(String, Duration)>,
 }
 
 impl Show {
     pub(super) fn new(is_json: bool) -> Self {
-        Show { is_json, is_terminal: std::io::stderr().is_terminal(), is_open: false, last: String::new() }
+        Show { is_json, is_terminal: std::io::stderr().is_terminal(), is_open: false, told: None }
     }
 
     pub(super) fn file(&mut self, path: &Path, package: &Package) {
@@ -56,7 +61,10 @@ impl Show {
             }
             Progress::Sending { .. } => {}
             Progress::Stored { generation } => self.line(&format!("stored as generation {generation}")),
-            Progress::Trial(trial) => self.change(&on_trial(trial)),
+            Progress::Trial(trial) if self.is_terminal || is_due(&mut self.told, trial) => {
+                self.change(&format!("{}, {}", on_trial(trial), time(trial)));
+            }
+            Progress::Trial(_) => {}
             Progress::Restarted => self.line("the board has restarted or lost the thread: beginning anew"),
         }
     }
@@ -141,15 +149,14 @@ impl Show {
         println!("{text}");
     }
 
-    /// A line that the next takes the place of, in a terminal; elsewhere one that is not repeated.
+    /// A line that the next takes the place of, in a terminal.
     fn change(&mut self, text: &str) {
         if self.is_terminal {
             eprint!("\r\x1b[2K{text}");
             self.is_open = true;
-        } else if without_time(text) != without_time(&self.last) {
+        } else {
             println!("{text}");
         }
-        text.clone_into(&mut self.last);
     }
 
     pub(super) fn end_line(&mut self) {
@@ -159,22 +166,37 @@ impl Show {
     }
 }
 
-/// What tells two lines apart that are not one line a moment later.
-fn without_time(line: &str) -> &str {
-    line.rsplit_once(", ").map_or(line, |(head, _)| head)
+/// Whether a trial has something new, or has gone on for long enough to be told again; notes that it is told.
+fn is_due(told: &mut Option<(String, Duration)>, trial: &Trial) -> bool {
+    let (what, elapsed) = (on_trial(trial), trial.elapsed);
+    // The time of an attempt begins anew.
+    let is_told =
+        told.as_ref().is_some_and(|(last, at)| *last == what && (*at..*at + SPARSE).contains(&elapsed));
+    if !is_told {
+        *told = Some((what, elapsed));
+    }
+    !is_told
 }
 
+/// What a trial waits for, and which attempt this is.
 fn on_trial(trial: &Trial) -> String {
+    let attempt = match trial.limit {
+        Some(_) => format!(" (attempt {} of {ATTEMPTS})", trial.attempts + 1),
+        None if trial.attempts > 0 => format!(" (attempt {})", trial.attempts + 1),
+        None => String::new(),
+    };
+    match trial.reason.and_then(Reason::from_code) {
+        None => format!("on trial: starting{attempt}"),
+        Some(reason) => format!("on trial: waiting for {}{attempt}", waits_for(reason)),
+    }
+}
+
+/// How long an attempt lasts already, and how long it may.
+fn time(trial: &Trial) -> String {
     let elapsed = trial.elapsed.as_secs();
-    let time = match trial.limit {
+    match trial.limit {
         Some(limit) => format!("{elapsed} s of {} s", limit.as_secs()),
         None => format!("{elapsed} s, without limit"),
-    };
-    let failed =
-        if trial.attempts > 0 { format!(" (attempt {})", trial.attempts + 1) } else { String::new() };
-    match trial.reason.and_then(Reason::from_code) {
-        None => format!("on trial: starting{failed}, {time}"),
-        Some(reason) => format!("on trial: waiting for {}{failed}, {time}", waits_for(reason)),
     }
 }
 
@@ -249,16 +271,47 @@ fn as_json(progress: &Progress) -> (&'static str, Value) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_trial_is_told_as_people_wait_for_it() {
-        let trial = Trial {
+    fn trial(elapsed_ms: u64, limit_s: Option<u64>, attempts: u8) -> Trial {
+        Trial {
             reason: Some(Reason::BrokerUnreachable.code()),
-            elapsed: Duration::from_millis(12_300),
-            limit: Some(Duration::from_secs(60)),
-            attempts: 0,
-        };
-        assert_eq!(on_trial(&trial), "on trial: waiting for broker, 12 s of 60 s");
-        assert_eq!(without_time(&on_trial(&trial)), "on trial: waiting for broker");
+            elapsed: Duration::from_millis(elapsed_ms),
+            limit: limit_s.map(Duration::from_secs),
+            attempts,
+        }
+    }
+
+    /// The lines of a trial that is asked for every 200 ms, where each line stays.
+    fn told(attempts: impl IntoIterator<Item = (u8, Option<u64>, u64)>) -> Vec<String> {
+        let mut last = None;
+        let mut lines = Vec::new();
+        for (attempt, limit, seconds) in attempts {
+            let asked = (0..seconds * 5).map(|index| trial(index * 200, limit, attempt));
+            let due = asked.filter(|trial| is_due(&mut last, trial));
+            lines.extend(due.map(|trial| format!("{}, {}", on_trial(&trial), time(&trial))));
+        }
+        lines
+    }
+
+    #[test]
+    fn each_attempt_of_a_trial_is_told_and_then_every_ten_seconds() {
+        let waiting = "on trial: waiting for broker";
+        let expected = [
+            format!("{waiting} (attempt 1 of 3), 0 s of 15 s"),
+            format!("{waiting} (attempt 1 of 3), 10 s of 15 s"),
+            format!("{waiting} (attempt 2 of 3), 0 s of 15 s"),
+            format!("{waiting} (attempt 2 of 3), 10 s of 15 s"),
+            format!("{waiting} (attempt 3 of 3), 0 s of 15 s"),
+            format!("{waiting} (attempt 3 of 3), 10 s of 15 s"),
+        ];
+        assert_eq!(told((0..3).map(|attempt| (attempt, Some(15), 15))), expected);
+    }
+
+    #[test]
+    fn a_trial_without_limit_is_told_every_ten_seconds() {
+        let lines = told([(0, None, 90)]);
+        assert_eq!(lines.len(), 9, "{lines:#?}");
+        assert_eq!(lines[1], "on trial: waiting for broker, 10 s, without limit");
+        assert_eq!(on_trial(&trial(0, None, 1)), "on trial: waiting for broker (attempt 2)");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{CommandError, Exit};
 use crate::compile::foreign::{Later, TABLES_LATER};
 use crate::compile::keys::{Key, Kind, TABLES, TableKeys};
 use crate::compile::{Code, nearest, shown_ms};
-use terms::{TERMS, Term, TermKind};
+use terms::{Term, TermKind, terms};
 
 /// Explain a key (sensor.period), a driver (tsl2591), a filter (median), a diagnostic (D012), or another word that Dunlin uses
 #[derive(Args)]
@@ -35,6 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
 
 /// Says what is most like a word that nothing is called.
 fn not_found(what: &str) -> String {
+    if let Some(code) = code_like(what) {
+        return format!("nothing is called `{what}`: did you mean `dunlin explain {}`?", code.name());
+    }
     let paths: Vec<String> = TABLES.iter().flat_map(paths).collect();
     let names: Vec<&str> = known().into_iter().chain(paths.iter().map(String::as_str)).collect();
     // Of an own file's `sensor.lux-1.period`, the table and the key.
@@ -50,6 +53,13 @@ fn not_found(what: &str) -> String {
     format!("nothing is called `{what}`: {cure}")
 }
 
+/// Returns the diagnostic whose number is written with more or fewer zeros, as in `d12`.
+fn code_like(what: &str) -> Option<Code> {
+    let number: u16 = what.strip_prefix(['d', 'D'])?.parse().ok()?;
+    let name = format!("D{number:03}");
+    Code::ALL.iter().copied().find(|code| code.name() == name)
+}
+
 /// Every word that is explained, but for keys with their tables.
 fn known() -> Vec<&'static str> {
     let drivers = || Driver::ALL.iter().map(|driver| driver.info());
@@ -57,7 +67,7 @@ fn known() -> Vec<&'static str> {
     known.extend(drivers().flat_map(|info| info.options).map(|option| option.name));
     known.extend(drivers().flat_map(|info| info.readings).map(|reading| reading.name));
     known.extend(FILTER_KINDS.iter().map(|kind| kind.name));
-    known.extend(TERMS.iter().map(|term| term.name));
+    known.extend(terms().map(|term| term.name));
     known.extend(later().map(|(name, _)| *name));
     known.extend(TABLES.iter().map(|table| table.name));
     known.extend(TABLES.iter().flat_map(|table| table.keys).map(|key| key.name));
@@ -100,7 +110,7 @@ fn explain(what: &str) -> Vec<String> {
             found.push(format!("{name}, a reading of {}: {}", driver.name, reading(each)));
         }
     }
-    found.extend(TERMS.iter().filter(|term| is_called(term, what)).map(word));
+    found.extend(terms().filter(|term| is_called(term, what)).map(word));
     let coming = later().filter(|(name, _)| *name == what || what.ends_with(&format!(".{name}")));
     found.extend(coming.map(|(name, cure)| format!("{name}: known, and does not work yet; for now: {cure}")));
     found.dedup();
@@ -113,13 +123,19 @@ fn is_called(term: &Term, what: &str) -> bool {
     let bare = what.trim_matches(['{', '}']).split('.').next().unwrap_or(what);
     term.name == what
         || level == Some(term.name)
+        || term.name.strip_prefix("line-") == Some(what)
+        || (term.kind == TermKind::Scenario && what.strip_prefix("light.") == Some(term.name))
         || (term.name.starts_with('{') && what.starts_with('{') && term.name.trim_matches(['{', '}']) == bare)
 }
 
 fn word(term: &Term) -> String {
     let example = term.example.replace('\n', "\n  ");
     let lead = if term.kind == TermKind::Fault { "[fault.NAME]\n  at = \"5s\"\n  " } else { "" };
-    let shown = if term.kind == TermKind::Health { String::new() } else { format!("\n  {lead}{example}") };
+    let shown = if term.example.is_empty() || term.kind == TermKind::Health {
+        String::new()
+    } else {
+        format!("\n  {lead}{example}")
+    };
     format!("{} ({}): {}{shown}", term.name, term.kind.name(), term.text)
 }
 
@@ -135,7 +151,7 @@ fn list() -> String {
     line("options of drivers", &options);
     line("filters", &filters);
     for kind in TermKind::ALL {
-        let names: Vec<&str> = TERMS.iter().filter(|term| term.kind == kind).map(|term| term.name).collect();
+        let names: Vec<&str> = terms().filter(|term| term.kind == kind).map(|term| term.name).collect();
         line(kind.heading(), &names);
     }
     let mut names: Vec<&str> = later().map(|(name, _)| *name).collect();
@@ -274,6 +290,9 @@ mod tests {
         assert_eq!((explain("period").len(), explain("defaults.period").len()), (1, 1));
         assert_eq!(explain("dunlin/esp8266/status"), explain("status"));
         assert_eq!(explain("{vars.place}"), explain("{vars}"));
+        assert_eq!(explain("overruns"), explain("line-overruns"));
+        assert_eq!(explain("light.noise"), explain("noise"));
+        assert_eq!(explain("vouched").len(), 2, "a state and a reason");
     }
 
     #[test]
@@ -288,6 +307,9 @@ mod tests {
             ("thing-flow", "thingflow"),
             ("broker-awy", "broker-away"),
             ("wfi", "wifi"),
+            ("d12", "D012"),
+            ("D0012", "D012"),
+            ("brige", "bridge"),
         ] {
             let text = not_found(wrong);
             assert!(text.ends_with(&format!("did you mean `dunlin explain {near}`?")), "{text}");

@@ -1,6 +1,12 @@
 //! What `dunlin explain` knows beside the tables of keys, drivers, filters and diagnostics: words that a user meets in a file,
 //! in a scenario, in a topic and in an answer.
 
+mod boards;
+mod scenarios;
+
+use boards::ON_BOARDS;
+use scenarios::IN_SCENARIOS;
+
 /// A word, what kind of thing it is, and what it means.
 pub(super) struct Term {
     /// The word, as a user meets it.
@@ -26,12 +32,29 @@ pub(super) enum TermKind {
     Health,
     /// Something that a file may say in several places.
     Writing,
+    /// What a scenario is made of, and the keys of its `[light]`.
+    Scenario,
+    /// What Dunlin calls the things that it does.
+    Notion,
+    /// What a trial waits for, and why a configuration was given up.
+    Reason,
+    /// A number or a word in `dunlin info` and in the node's statistics.
+    Fact,
 }
 
 impl TermKind {
     /// Every kind, in the order in which they are listed.
-    pub(super) const ALL: [TermKind; 5] =
-        [Self::Payload, Self::Writing, Self::Topic, Self::Health, Self::Fault];
+    pub(super) const ALL: [TermKind; 9] = [
+        Self::Payload,
+        Self::Writing,
+        Self::Notion,
+        Self::Topic,
+        Self::Health,
+        Self::Reason,
+        Self::Fact,
+        Self::Scenario,
+        Self::Fault,
+    ];
 
     /// Returns what one is called.
     pub(super) fn name(self) -> &'static str {
@@ -41,6 +64,10 @@ impl TermKind {
             TermKind::Fault => "fault of a scenario",
             TermKind::Health => "health of a sensor",
             TermKind::Writing => "in a file",
+            TermKind::Scenario => "in a scenario",
+            TermKind::Notion => "notion",
+            TermKind::Reason => "what a trial waits for, or why it ended",
+            TermKind::Fact => "in `dunlin info` and statistics",
         }
     }
 
@@ -52,6 +79,10 @@ impl TermKind {
             TermKind::Fault => "faults of a scenario",
             TermKind::Health => "health",
             TermKind::Writing => "written in a file",
+            TermKind::Scenario => "written in a scenario",
+            TermKind::Notion => "notions",
+            TermKind::Reason => "what a trial waits for",
+            TermKind::Fact => "facts and statistics",
         }
     }
 }
@@ -62,8 +93,13 @@ const fn term(kind: TermKind, name: &'static str, text: &'static str, example: &
 
 use TermKind::{Fault, Health, Payload, Topic, Writing};
 
-/// Every term.
-pub(super) const TERMS: &[Term] = &[
+/// Returns every term.
+pub(super) fn terms() -> impl Iterator<Item = &'static Term> {
+    IN_FILES.iter().chain(ON_BOARDS).chain(IN_SCENARIOS)
+}
+
+/// What a user meets in a file, a topic and a scenario's faults.
+const IN_FILES: &[Term] = &[
     term(
         Payload,
         "json",
@@ -226,13 +262,14 @@ pub(super) const TERMS: &[Term] = &[
 #[cfg(test)]
 mod tests {
     use dunlin_config_format::config::Payload as Form;
+    use dunlin_config_format::reason::Reason;
     use dunlin_twin::world::scenario::FaultKind;
 
     use super::*;
     use crate::compile::{Source, compile, parse_scenario};
 
     fn names(kind: TermKind) -> Vec<&'static str> {
-        TERMS.iter().filter(|term| term.kind == kind).map(|term| term.name).collect()
+        terms().filter(|term| term.kind == kind).map(|term| term.name).collect()
     }
 
     #[test]
@@ -243,7 +280,7 @@ mod tests {
     #[test]
     fn every_fault_is_there_and_its_example_is_one() {
         let mut kinds = Vec::new();
-        for term in TERMS.iter().filter(|term| term.kind == Fault) {
+        for term in terms().filter(|term| term.kind == Fault) {
             let text = format!("[fault.example]\nat = \"1s\"\n{}\n", term.example);
             let source = Source { name: "example".to_owned(), text };
             let scenario = parse_scenario(&source, None, |_| Err(String::new()))
@@ -256,8 +293,31 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_and_every_statistic_is_there() {
+        let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names(TermKind::Reason), reasons);
+        let written = include_str!("../../../../agent/src/uplink/messages.rs");
+        let stats = written.split("fn stats(").nth(1).unwrap().split("\n}").next().unwrap();
+        let told: Vec<&str> = stats.split('"').skip(1).step_by(2).collect();
+        assert!(told.len() > 8, "{told:?}");
+        let missing: Vec<_> = told.iter().filter(|name| !names(TermKind::Fact).contains(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn what_is_written_in_a_scenario_can_be_written() {
+        for term in terms().filter(|term| term.kind == TermKind::Scenario) {
+            let is_whole = term.example.starts_with(['[', '#']) || term.name == "seed";
+            let text = format!("{}{}\n", if is_whole { "" } else { "[light]\n" }, term.example);
+            let source = Source { name: "example".to_owned(), text };
+            let file = |_: &str| Ok("seconds,illuminance\n0,284\n60,12.5\n".to_owned());
+            assert!(parse_scenario(&source, None, file).is_ok(), "{}", source.text);
+        }
+    }
+
+    #[test]
     fn what_is_written_in_a_file_can_be_written() {
-        for term in TERMS.iter().filter(|term| term.kind == Writing) {
+        for term in terms().filter(|term| term.kind == Writing) {
             let (mqtt, sensor) = match term.example.split(' ').next() {
                 Some("topic") => ("broker = \"10.0.0.1\"", term.example),
                 Some("broker") => (term.example, ""),

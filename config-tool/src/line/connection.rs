@@ -299,14 +299,14 @@ impl Connection {
         }
         // Frames of its network would go into a queue that nobody reads.
         self.network = None;
-        (self.events, self.shared) = join_or_open(&self.target).map_err(|error| match self.target {
-            // A simulation that is ending may look as if it could be joined still.
-            Target::Simulation => LineError::Broken(
-                "the simulation has ended, and with it its board; `dunlin simulate --flash FILE` keeps what is stored"
-                    .to_owned(),
-            ),
-            _ => error,
-        })?;
+        let opened = join_or_open(&self.target);
+        // A simulation that is being killed may take one guest more: only whether it can be joined counts.
+        if opened.is_err() && self.target == Target::Simulation {
+            let words = "the simulation has ended; what its board stores outlives it with `--flash FILE` alone: start it \
+                         again, with the same file if it had one";
+            return Err(LineError::Broken(words.to_owned()));
+        }
+        (self.events, self.shared) = opened?;
         Ok(())
     }
 }

@@ -234,6 +234,8 @@ fn a_push_ends_as_it_is_asked_to() {
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("the simulation has ended") && told.contains("the image was stored"), "{told}");
+    // The tool does not know whether it had a file: with one, the same goes on where it was.
+    assert!(told.contains("start it again, with the same file if it had one"), "{told}");
 }
 
 #[test]

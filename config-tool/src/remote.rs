@@ -171,13 +171,14 @@ impl Remote {
         }
     }
 
-    /// Listens to everything that the node tells under its own topics.
+    /// Listens to everything that the node tells under its own topics; returns their filter.
     ///
     /// # Errors
     /// The broker does not let us, for people.
-    pub fn listen(&mut self) -> Result<(), String> {
+    pub fn listen(&mut self) -> Result<String, String> {
         let filter = self.topic("#");
-        self.subscribe(&filter)
+        self.subscribe(&filter)?;
+        Ok(filter)
     }
 
     /// Waits for the next message; none where the time is over.

@@ -15,6 +15,9 @@ use crate::remote::Remote;
 /// How often Ctrl-C is looked for.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long a broker may take to tell the status of a node, which it retains.
+const STATUS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Show readings, health, messages and log lines as they come, until Ctrl-C
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
@@ -52,10 +55,27 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 /// Shows what the node tells under its own topics; a report with a topic of its own is not among them.
 fn over_mqtt(arguments: &Arguments, mut remote: Remote, interrupt: &Interrupt) -> Outcome {
     let gone = |error: String| CommandError::new(Exit::Device, error);
-    remote.listen().map_err(gone)?;
+    let filter = remote.listen().map_err(gone)?;
+    let node = filter.trim_end_matches("/#");
+    if !arguments.json {
+        // To a pipe that is closed nothing is told.
+        let _ = writeln!(
+            std::io::stdout(),
+            "listening to {filter}; Ctrl-C ends\nmessages with a topic of their own are not among them: `dunlin monitor --port PORT` \
+             or `mosquitto_sub` shows those"
+        );
+    }
+    let status = format!("{node}/status");
     let start = Instant::now();
+    let mut awaits_status = true;
     while !interrupt.is_set() {
-        let Some(message) = remote.next_message(LOOK).map_err(gone)? else { continue };
+        let message = remote.next_message(LOOK).map_err(gone)?;
+        awaits_status &= message.as_ref().is_none_or(|message| message.topic != status);
+        if awaits_status && start.elapsed() >= STATUS_PATIENCE {
+            awaits_status = false;
+            eprintln!("no node has told its status below {node}: check `--device` and `--prefix`");
+        }
+        let Some(message) = message else { continue };
         let at = start.elapsed().as_secs_f64();
         let mut output = std::io::stdout().lock();
         let written = if arguments.json {

@@ -278,6 +278,26 @@ fn every_quality_of_service_is_in_the_brokers_log() {
     }
 }
 
+/// Monitors a device behind a broker until it is told what is waited for; returns everything.
+fn monitored(bench: &Bench, broker: &str, device: &str, awaited: &str) -> String {
+    let path = bench.folder.join("monitor.log");
+    let log = fs::File::create(&path).unwrap();
+    let mut monitor = bench
+        .dunlin(&["monitor", "--broker", broker, "--device", device])
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let told = || fs::read_to_string(&path).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !told().contains(awaited) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    interrupt(&monitor);
+    assert!(monitor.wait().unwrap().success());
+    told()
+}
+
 #[test]
 fn a_node_is_asked_over_mqtt() {
     let broker = Mosquitto::start("ask");
@@ -302,6 +322,13 @@ fn a_node_is_asked_over_mqtt() {
     assert!(text(&nobody).contains("is `nobody` its name"), "{}", text(&nobody));
     let away = bench.run(&["info", "--broker", "127.0.0.1:1", "--device", "esp8266"]);
     assert!(away.status.code() == Some(2) && text(&away).contains("is it there"), "{}", text(&away));
+    for (device, is_there) in [("esp8266", true), ("nobody", false)] {
+        let told = monitored(&bench, &address, device, if is_there { "/status  online" } else { "no node" });
+        assert!(told.contains(&format!("listening to dunlin/{device}/#")), "{told}");
+        assert!(told.contains("a topic of their own are not among them"), "{told}");
+        let missing = format!("no node has told its status below dunlin/{device}:");
+        assert_eq!(told.contains(&missing), !is_there, "{told}");
+    }
     let half = bench.run(&["info", "--broker", &address]);
     assert!(half.status.code() == Some(64) && text(&half).contains("--device"), "{}", text(&half));
 }

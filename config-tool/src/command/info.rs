@@ -47,8 +47,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 json!({ "version": 1, "device": birth.get("device"), "facts": birth, "crash": crash })
             );
         } else {
-            for (name, value) in &birth {
-                println!("{name:<20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            for (name, value) in birth.iter().filter(|(_, value)| !value.is_null()) {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                println!("{name:<20} {}", with_unit(name, &value));
                 print_lines(if name == "crash" { &crash } else { &[] });
             }
         }
@@ -64,11 +65,28 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             println!("{name:<20} {value}");
         }
         for fact in facts.iter().filter(|fact| !TOLD.contains(&fact.name.as_str())) {
-            println!("{:<20} {}", fact.name, fact.value.as_deref().unwrap_or("-"));
+            let Some(value) = &fact.value else { continue };
+            println!("{:<20} {}", fact.name, with_unit(&fact.name, value));
             print_lines(if fact.name == "crash" { &crash } else { &[] });
         }
     }
     Ok(Exit::Done)
+}
+
+/// A value for people: with its unit, and no more decimals than mean something.
+fn with_unit(name: &str, value: &str) -> String {
+    let number = |unit: &str| {
+        value.parse::<f64>().map_or_else(|_| value.to_owned(), |number| format!("{number:.1} {unit}"))
+    };
+    if name == "uptime" {
+        number("s")
+    } else if name.ends_with("-percent") {
+        number("%")
+    } else if name.ends_with("-ms") {
+        format!("{value} ms")
+    } else {
+        value.to_owned()
+    }
 }
 
 /// Prints what explains the line before.
@@ -137,7 +155,7 @@ fn about(hello: &Hello) -> Vec<(&'static str, String)> {
             .map_or_else(|| format!("reason {code}"), |reason| reason.name().to_owned());
         let generation =
             generation.map_or_else(String::new, |generation| format!("generation {generation}: "));
-        lines.push(("given up", format!("{generation}{reason}")));
+        lines.push(("given-up", format!("{generation}{reason}")));
     }
     lines
 }
@@ -183,5 +201,23 @@ pub(super) fn state_name(number: u8) -> &'static str {
         state::CONFIRMED => "confirmed",
         state::SAFE_MODE => "safe-mode",
         _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_unit;
+
+    #[test]
+    fn numbers_have_their_units() {
+        for (name, value, shown) in [
+            ("uptime", "8.302", "8.3 s"),
+            ("asleep-percent", "99.125", "99.1 %"),
+            ("lateness-p99-ms", "4", "4 ms"),
+            ("published", "12", "12"),
+            ("waits-for", "broker-silent", "broker-silent"),
+        ] {
+            assert_eq!(with_unit(name, value), shown);
+        }
     }
 }

@@ -46,6 +46,13 @@ fn a_board_on_a_port_is_asked_and_told() {
     assert!(output.status.success() && text(&output).contains("confirmed"), "{}", text(&output));
     let info = answer(&bench, &board, &["info"]);
     assert_eq!((&info["device"], &info["state"]), (&"esp8266".into(), &"confirmed".into()), "{info}");
+    // For people: with units, and without what is empty.
+    assert!(info["facts"]["crash"].is_null(), "{info}");
+    let output = bench.run(&["info", "--port", &board.port]);
+    let told = text(&output);
+    let lines: Vec<(&str, &str)> = told.lines().filter_map(|line| line.split_once(' ')).collect();
+    assert!(lines.iter().all(|(name, value)| *name != "crash" && value.trim() != "-"), "{told}");
+    assert!(lines.iter().any(|(name, value)| *name == "uptime" && value.ends_with(" s")), "{told}");
     let read = answer(&bench, &board, &["read", "lux-1"]);
     assert!(read["health"] == "ok" && is_the_light(&read["readings"][0]), "{read}");
     let output = bench.run(&["pull", "--port", &board.port, "-o", "pulled.toml"]);

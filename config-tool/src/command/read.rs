@@ -16,8 +16,8 @@ use crate::remote::Remote;
 pub(crate) struct Arguments {
     #[command(flatten)]
     node: NodeArguments,
-    /// Identifier of a sensor of the running configuration
-    #[arg(required_unless_present = "driver", conflicts_with = "driver")]
+    /// Identifier of a sensor of the running configuration; those that there are, without it
+    #[arg(conflicts_with = "driver")]
     sensor: Option<String>,
     /// Driver of a chip that no configuration names
     #[arg(long, conflicts_with = "broker")]
@@ -47,12 +47,18 @@ fn address(text: &str) -> Result<u8, String> {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    if let (Some(mut remote), Some(sensor)) = (arguments.node.remote()?, &arguments.sensor) {
+    if let Some(mut remote) = arguments.node.remote()? {
+        let Some(sensor) = &arguments.sensor else { return Err(no_sensor_named(&sensors(&mut remote)?)) };
         let measured = over_mqtt(&mut remote, sensor)?;
         return Ok(tell(arguments, sensor, &measured));
     }
     let driver = arguments.driver.as_deref().map(driver_named).transpose()?;
     let (mut connection, _) = arguments.node.line.meet(None)?;
+    if arguments.sensor.is_none() && driver.is_none() {
+        let facts = connection.run(&mut InfoTask::new()?)?;
+        let have: Vec<String> = facts.iter().filter_map(Fact::sensor).map(str::to_owned).collect();
+        return Err(no_sensor_named(&have));
+    }
     let request = ReadRequest {
         sensor: arguments.sensor.as_deref(),
         driver: driver.map(Driver::number),
@@ -77,6 +83,24 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         print!("{}", snippet(arguments, driver));
     }
     Ok(exit)
+}
+
+fn no_sensor_named(have: &[String]) -> CommandError {
+    let text = if have.is_empty() {
+        "no sensor is named, and the device runs none: name a chip with `--driver`, `--sda` and `--scl`"
+            .to_owned()
+    } else {
+        format!("no sensor is named; the device has: {}", have.join(", "))
+    };
+    CommandError::new(Exit::Usage, text)
+}
+
+/// Asks over MQTT which sensors there are.
+fn sensors(remote: &mut Remote) -> Result<Vec<String>, CommandError> {
+    let text = remote.ask("info", "").map_err(|error| CommandError::new(Exit::Device, error))?;
+    let birth = node::answer(&text)?;
+    let sensors = birth.get("sensors").and_then(serde_json::Value::as_array).into_iter().flatten();
+    Ok(sensors.filter_map(|id| id.as_str().map(str::to_owned)).collect())
 }
 
 fn no_such_sensor(wanted: &str, have: &[&str]) -> CommandError {

@@ -314,6 +314,11 @@ fn a_node_is_asked_over_mqtt() {
     let wrong = bench.run(&[&["read", "lux-2"], &at[..]].concat());
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong).contains("no such sensor; it has: lux-1"), "{}", text(&wrong));
+    for at in [&at[..], &["--port", "sim"]] {
+        let none = bench.run(&[&["read"], at].concat());
+        assert_eq!(none.status.code(), Some(64));
+        assert!(text(&none).contains("no sensor is named; the device has: lux-1"), "{}", text(&none));
+    }
     let info = bench.run(&[&["info", "--json"], &at[..]].concat());
     let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
     assert_eq!((&info["device"], &info["facts"]["state"]), (&"esp8266".into(), &"confirmed".into()));

@@ -194,7 +194,7 @@ pub(super) const ON_BOARDS: &[Term] = &[
         "characters from the host without a stop bit: noise on the line, or a wrong rate",
         "",
     ),
-    term(Fact, "line-breaks", "breaks on the host's line, as a reset of the adapter causes", ""),
+    term(Fact, "line-breaks", "breaks on the host's line: it was held low for longer than a character", ""),
     term(
         Fact,
         "entropy",

@@ -116,7 +116,9 @@ fn settings(original: &Original<'_>) -> Vec<Mutant> {
         // A secret is told as a whole.
         let source_of_a_secret = (setting.is_inline && name == "env").then_some(setting.table.start);
         let dropped = original.with(whole, "");
-        let places = original.missed_at(setting, &dropped);
+        let mut places = original.missed_at(setting, &dropped);
+        // In an inline table a comma is left over where it was.
+        places.extend(setting.is_inline.then_some(whole.start));
         add("drop".to_owned(), dropped, places, true);
         let misspelt = original.with(key, &format!("{name}x"));
         // The names in [vars] are the user's: a wrong one is told where it is used.

@@ -26,6 +26,8 @@ pub(super) struct Files {
     csv: Option<RunFile>,
     pcap: Option<RunFile>,
     plot: Option<RunFile>,
+    /// What the plot shows.
+    title: String,
     written_at: Instant,
 }
 
@@ -66,6 +68,10 @@ impl Files {
             csv: open(&arguments.csv)?,
             pcap: open(&arguments.pcap)?,
             plot: open(&arguments.plot)?,
+            title: match &arguments.file {
+                Some(file) => format!("dunlin simulate {}", file.display()),
+                None => "dunlin simulate".to_owned(),
+            },
             written_at: Instant::MIN,
         })
     }
@@ -88,7 +94,7 @@ impl Files {
     /// Which file can't be written.
     pub(super) fn finish(&mut self, run: &mut Run) -> Result<(), String> {
         self.write(run, Instant::MAX)?;
-        let title = "dunlin simulate";
+        let title = &self.title;
         match &mut self.plot {
             Some(file) => file.write(plot(&run.story.borrow().trace, title).as_bytes()),
             None => Ok(()),

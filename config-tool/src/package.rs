@@ -27,16 +27,8 @@ impl fmt::Display for PackageError {
 /// # Errors
 /// [`PackageError`] where the file can't be read or is not a configuration.
 pub fn load(path: &Path) -> Result<Package, PackageError> {
-    let shown = path.display();
-    let bytes = read(path)?;
-    if bytes.starts_with(&MAGIC.to_le_bytes()) {
-        return from_image(bytes, Vec::new()).map_err(|error| PackageError(format!("`{shown}`: {error}")));
-    }
-    let Compiled { image, secrets: sources, warnings } =
-        compiled(&shown.to_string(), &text_of(bytes, &shown)?)?;
-    let found = sources.into_iter().map(|(name, source)| Ok((name.to_owned(), secret(path, &source)?)));
-    let secrets = found.collect::<Result<_, PackageError>>()?;
-    Ok(Package { warnings, ..from_image(image, secrets)? })
+    let (package, missing) = load_for_simulation(path)?;
+    missing.into_iter().next().map_or(Ok(package), |missing| Err(PackageError(missing)))
 }
 
 /// Reads a file for a board that can do without secrets: the package has those that are there. Returns beside it which are

@@ -90,22 +90,19 @@ impl Memory {
         Some(())
     }
 
-    /// Returns the region's bytes, the offset in it, and whether it takes accesses narrower than a word.
-    fn region(&mut self, address: u32) -> Option<(&mut [u8], usize, bool, bool)> {
+    /// Returns the bytes of the region, which takes words only and may hold code, the offset in it, and whether it can be written.
+    fn region(&mut self, address: u32) -> Option<(&mut [u8], usize, bool)> {
         let offset = |start: u32, size: usize| {
             let offset = address.wrapping_sub(start) as usize;
             (offset < size).then_some(offset)
         };
-        if let Some(offset) = offset(DATA_START, DATA_SIZE) {
-            return Some((&mut self.data, offset, true, true));
-        }
         if let Some(offset) = offset(INSTRUCTION_START, INSTRUCTION_SIZE) {
-            return Some((&mut self.instruction, offset, false, true));
+            return Some((&mut self.instruction, offset, true));
         }
         if let Some(offset) = offset(WINDOW_START, WINDOW_SIZE) {
-            return Some((&mut self.flash, offset, false, false));
+            return Some((&mut self.flash, offset, false));
         }
-        offset(ROM_START, ROM_SIZE).map(|offset| (&mut self.rom[..], offset, false, false))
+        offset(ROM_START, ROM_SIZE).map(|offset| (&mut self.rom[..], offset, false))
     }
 }
 
@@ -114,13 +111,16 @@ impl Bus for Memory {
         if address < 0x2000_0000 {
             return Err(Refusal::Exception(INSTRUCTION_FETCH_PROHIBITED));
         }
-        let Some((bytes, offset, false, _)) = self.region(address) else { return Err(Refusal::Unmodelled) };
+        let (bytes, offset, _) = self.region(address).ok_or(Refusal::Unmodelled)?;
         Ok((0..3).fold(0, |word, index| {
             word | u32::from(bytes.get(offset + index).copied().unwrap_or(0)) << (8 * index)
         }))
     }
 
     fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {
+        if let Some(value) = self.load_data(address, width) {
+            return Ok(value);
+        }
         let size = width as usize;
         if !(address as usize).is_multiple_of(size) {
             return Err(Refusal::Exception(LOAD_STORE_ALIGNMENT));
@@ -128,8 +128,8 @@ impl Bus for Memory {
         if address < 0x2000_0000 {
             return Err(Refusal::Exception(LOAD_PROHIBITED));
         }
-        let (bytes, offset, narrow, _) = self.region(address).ok_or(Refusal::Unmodelled)?;
-        if !narrow && width != Width::Word {
+        let (bytes, offset, _) = self.region(address).ok_or(Refusal::Unmodelled)?;
+        if width != Width::Word {
             return Err(Refusal::Exception(LOAD_STORE_ERROR));
         }
         let bytes = &bytes[offset..offset + size];
@@ -137,6 +137,9 @@ impl Bus for Memory {
     }
 
     fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Refusal> {
+        if self.store_data(address, width, value).is_some() {
+            return Ok(());
+        }
         let size = width as usize;
         if !(address as usize).is_multiple_of(size) {
             return Err(Refusal::Exception(LOAD_STORE_ALIGNMENT));
@@ -144,8 +147,8 @@ impl Bus for Memory {
         if address < 0x2000_0000 {
             return Err(Refusal::Exception(STORE_PROHIBITED));
         }
-        let (bytes, offset, narrow, writable) = self.region(address).ok_or(Refusal::Unmodelled)?;
-        if !narrow && width != Width::Word {
+        let (bytes, offset, writable) = self.region(address).ok_or(Refusal::Unmodelled)?;
+        if width != Width::Word {
             return Err(Refusal::Exception(LOAD_STORE_ERROR));
         }
         if !writable {

@@ -47,6 +47,11 @@ impl Symbols {
         (address >> 20 == start >> 20).then_some((name, address - start))
     }
 
+    /// Returns every symbol, by address.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.0.iter().map(|(address, name)| (*address, name.as_str()))
+    }
+
     /// Returns the address of a symbol.
     pub fn address(&self, name: &str) -> Option<u32> {
         self.0.iter().find(|(_, each)| each == name).map(|(address, _)| *address)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use dunlin_config_format::image::checksum;
+use dunlin_twin::chip::symbols::Symbols;
 
 /// Where the image's file has address, length and CRC-32 of the part in flash: 0x80 behind the start of its first segment.
 const FLASH_CHECK: usize = 0x90;
@@ -30,22 +31,10 @@ pub fn make_whole(flash: &mut [u8]) {
     }
 }
 
-/// Returns the address of the function whose mangled name has all of `parts`: a symbol of an ELF file for a 32-bit machine.
+/// Returns the address of the function whose mangled name has all of `parts`.
 pub fn function(parts: &[&str]) -> u32 {
     let elf = std::fs::read(image().with_extension("elf")).unwrap();
-    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap()) as usize;
-    let half = |at: usize| usize::from(u16::from_le_bytes(elf[at..at + 2].try_into().unwrap()));
-    let section = |index: usize| word(0x20) + index * half(0x2e);
-    // The symbol table is the section of type 2; its link is the table of names.
-    let table = (0..half(0x30)).map(section).find(|at| word(at + 4) == 2).unwrap();
-    let names = word(section(word(table + 0x18)) + 0x10);
-    let symbols = (word(table + 0x10)..word(table + 0x10) + word(table + 0x14)).step_by(16);
-    for symbol in symbols {
-        let name = &elf[names + word(symbol)..];
-        let name = std::str::from_utf8(&name[..name.iter().position(|byte| *byte == 0).unwrap()]).unwrap();
-        if parts.iter().all(|part| name.contains(part)) {
-            return word(symbol + 4) as u32;
-        }
-    }
-    panic!("no function {parts:?} in the image");
+    let symbols = Symbols::read(&elf).unwrap();
+    let found = symbols.iter().find(|(_, name)| parts.iter().all(|part| name.contains(part)));
+    found.unwrap_or_else(|| panic!("no function {parts:?} in the image")).0
 }

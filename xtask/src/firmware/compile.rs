@@ -19,7 +19,7 @@ pub(crate) const TYPE_SIZES: &str = "DUNLIN_TYPE_SIZES";
 /// Names the folder for assembly text; where it is set, this program was called in the compiler's stead.
 const WRAPPER: &str = "DUNLIN_ASSEMBLY_FOLDER";
 /// The crates of which assembly text is wanted.
-const PROGRAM: &str = "dunlin";
+pub(crate) const PROGRAM: &str = "dunlin";
 const BUILTINS: &str = "compiler_builtins";
 /// Debian's compiler, the library's source beside it.
 const DEBIAN: &str = "/usr/bin/rustc";

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{literals, shorten};
+use super::{compile, literals, shorten};
 use crate::routine::{root, run};
 
 /// The linker script, in the firmware's folder.
@@ -24,7 +24,8 @@ pub(crate) fn link(folder: &Path, texts: &[PathBuf]) -> Result<PathBuf, String> 
     for text in texts {
         let repaired = text.with_extension("repaired.s");
         let source = fs::read_to_string(text).map_err(|error| format!("{}: {error}", text.display()))?;
-        fs::write(&repaired, shorten::shorten(&literals::repair(&source)))
+        let is_program = text.file_stem().is_some_and(|name| name == compile::PROGRAM);
+        fs::write(&repaired, shorten::shorten(&literals::repair(&source), is_program))
             .map_err(|error| format!("{}: {error}", repaired.display()))?;
         let object = text.with_extension("o");
         assemble(&repaired, &object)?;
@@ -41,6 +42,6 @@ pub(crate) fn link(folder: &Path, texts: &[PathBuf]) -> Result<PathBuf, String> 
 /// Assembles `source`. `--longcalls` reaches from IRAM to flash; literals stand beside their code, within reach of `L32R`.
 pub(crate) fn assemble(source: &Path, object: &Path) -> Result<(), String> {
     let mut assembler = Command::new("xtensa-lx106-elf-gcc");
-    assembler.args(["-c", "-mlongcalls", "-mtext-section-literals", "-o"]);
+    assembler.args(["-c", "-mlongcalls", "-mtext-section-literals", "-mno-target-align", "-o"]);
     run(assembler.arg(object).arg(source))
 }

@@ -62,7 +62,7 @@ fn excess(name: &str, bytes: u32, limit: Option<i64>) -> Option<String> {
 fn by_crate(symbols: &[Symbol], budget: Option<&toml::Table>, total: u32) -> Vec<(String, u32)> {
     let mut sizes: BTreeMap<&str, u32> = BTreeMap::new();
     for symbol in symbols.iter().filter(|symbol| symbol.address >= 0x4010_0000) {
-        *sizes.entry(crate_of(&symbol.name).unwrap_or("(assembly)")).or_default() += symbol.size;
+        *sizes.entry(owner_of(&symbol.name)).or_default() += symbol.size;
     }
     let mut sizes: Vec<(String, u32)> =
         sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
@@ -75,6 +75,12 @@ fn by_crate(symbols: &[Symbol], budget: Option<&toml::Table>, total: u32) -> Vec
     sizes.push(("(other crates)".to_owned(), rest.iter().map(|(_, size)| size).sum()));
     sizes.push(("(constants, literals)".to_owned(), total.saturating_sub(sum)));
     sizes
+}
+
+/// Returns what a symbol's bytes are counted for: a crate, or what has none.
+fn owner_of(symbol: &str) -> &str {
+    let is_shared = ["shared_", "near_"].iter().any(|stem| symbol.starts_with(stem));
+    crate_of(symbol).unwrap_or(if is_shared { "(shared by functions)" } else { "(assembly)" })
 }
 
 /// Returns the crate of the item that a symbol is for, by the first crate root in its name (Rust's v0 mangling, RFC 2603).

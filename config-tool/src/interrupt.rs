@@ -1,8 +1,8 @@
-//! Ctrl-C as a flag that a loop looks at, so that a command ends with a last word.
+//! Ctrl-C as a flag that a loop looks at, so that a command ends with a last word; and the end without one.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{io, process};
 
 /// Whether the user has pressed Ctrl-C, or the process was told to end. A second time ends the process at once.
 #[derive(Clone, Debug)]
@@ -27,4 +27,12 @@ impl Interrupt {
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Ends the process as a closed pipe ends others, where whoever read its output has closed it, as `head` does.
+pub fn end_unread() -> ! {
+    // A verdict that was not read is not told as a success either: the shell sees SIGPIPE.
+    #[cfg(unix)]
+    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    process::exit(1)
 }

@@ -9,8 +9,8 @@ fn main() -> ExitCode {
     dunlin::cli::run(std::env::args_os())
 }
 
-/// Ends the command as a closed pipe ends others where whoever read its output has closed it, as `head` does; and with one
-/// line where the output can't be written, such as to a full disk.
+/// Ends the command as a closed pipe ends others where nobody reads its output any more; and with one line where that can't
+/// be written, such as to a full disk.
 ///
 /// `println!` panics then, and nothing else ends every command at every place.
 fn end_quietly_where_nobody_reads() {
@@ -20,10 +20,7 @@ fn end_quietly_where_nobody_reads() {
         let Some(error) = text.strip_prefix("failed printing to std") else { return tell(info) };
         // The numbers are EPIPE of Linux and of Windows.
         if ["os error 32)", "os error 232)", "os error 109)"].iter().any(|end| error.ends_with(end)) {
-            // A verdict that was not read is not told as a success either: the shell sees SIGPIPE.
-            #[cfg(unix)]
-            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
-            std::process::exit(1);
+            dunlin::interrupt::end_unread();
         }
         let error = error.split_once(": ").map_or(error, |(_, error)| error);
         let _ = writeln!(std::io::stderr(), "error: the output can't be written: {error}");

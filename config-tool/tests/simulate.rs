@@ -174,6 +174,28 @@ fn csv_and_plot_hold_the_light_the_readings_the_failures_and_the_flash() {
     }
 }
 
+/// The standard output is the file then, whole and nothing else; whoever reads only its head ends the run.
+#[test]
+fn a_file_may_be_the_standard_output() {
+    let place = Place::new("piped");
+    let run = ["--virtual", "--duration", "20s"];
+    place.run(&[&run[..], &["--csv", "r.csv", "--plot", "o.svg", "--pcap", "r.pcap"]].concat());
+    for (option, file) in [("--csv", "r.csv"), ("--plot", "o.svg"), ("--pcap", "r.pcap")] {
+        let output = place.command(&[&run[..], &[option, "-"]].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{option}");
+        assert!(output.stdout == place.read(file), "{option} - is not what {file} is");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("device `esp8266`") && told.contains("simulated       20.0 s"), "{told}");
+    }
+    assert!(!place.0.join("-").exists());
+    let mut day = place.command(&["--virtual", "--duration", "1d", "--csv", "-"]);
+    let mut day = day.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(day.stdout.take());
+    let output = day.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), None, "it ends by the signal of a closed pipe");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("error"));
+}
+
 #[test]
 fn json_lines_are_objects_with_a_version() {
     let place = Place::new("json");
@@ -200,6 +222,10 @@ fn bad_arguments_are_refused_before_anything_happens() {
         (&["--plot", "missing/out.svg"], "`missing/out.svg` can't be written"),
         (&["--pcap", "missing/run.pcap"], "`missing/run.pcap` can't be written"),
         (&["--flash", "missing/chip.flash"], "`missing/chip.flash`"),
+        (&["--plot", "out.png"], "a plot is SVG, which browsers show; write `--plot out.svg`"),
+        (&["--plot", "out"], "`out` would not be what it is called"),
+        (&["--csv", "-", "--json"], "--csv and --json would both write to the standard output"),
+        (&["--csv", "-", "--pcap", "-"], "--csv and --pcap would both write to the standard output"),
         (&["--flash", "/dev/zero"], "is no flash file"),
     ] {
         let output = place.command(arguments).output().unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, DEFAULT_FILE, Exit};
+use super::{CommandError, DEFAULT_FILE, Exit, STANDARD};
 use crate::compile::{Budget, Compiled, FILE_SIZE, Severity, Source, budget, compile, more};
 use crate::package::missing_secrets;
 
@@ -94,7 +94,7 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
     let refused = |text: String| CommandError::new(Exit::Refused, text);
     // One byte more than a file may have is enough to refuse it.
     let most = FILE_SIZE as u64 + 1;
-    let bytes = if file.as_os_str() == "-" {
+    let bytes = if file.as_os_str() == STANDARD {
         let mut bytes = Vec::new();
         let read = std::io::stdin().take(most).read_to_end(&mut bytes);
         read.map(|_| bytes)
@@ -118,7 +118,10 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
     })?;
     // Editors on Windows put a mark in front; TOML has no use for it.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    Ok(Source { name: if shown.to_string() == "-" { "<stdin>".to_owned() } else { shown.to_string() }, text })
+    Ok(Source {
+        name: if shown.to_string() == STANDARD { "<stdin>".to_owned() } else { shown.to_string() },
+        text,
+    })
 }
 
 fn tell(source: &Source, compiled: &Compiled, missing: &[String], refused: bool, format: Format) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, DEFAULT_FILE, Exit, check, not_written};
+use super::{CommandError, DEFAULT_FILE, Exit, STANDARD, check, not_written};
 use crate::compile::{compile, told};
 use crate::package::missing_secrets;
 
@@ -46,7 +46,7 @@ fn output(arguments: &Arguments) -> Result<PathBuf, CommandError> {
     let refuse = |text: String| Err(CommandError::new(Exit::Usage, text));
     let file = &arguments.file;
     let Some(output) = &arguments.output else {
-        if file.as_os_str() == "-" {
+        if file.as_os_str() == STANDARD {
             return refuse(
                 "the standard input has no name to give the image: add `-o FILE.dunlin`".to_owned(),
             );

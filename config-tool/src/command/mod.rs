@@ -38,6 +38,9 @@ pub(crate) mod simulate;
 /// The file that a verb takes where none is named; `new` writes it.
 pub(crate) const DEFAULT_FILE: &str = "node.toml";
 
+/// The standard input or output, in place of a file.
+pub(crate) const STANDARD: &str = "-";
+
 /// What a command says at its end that carried a node's network.
 pub(crate) const CARRIED: &str = "readings stop when this ends; keep `dunlin bridge` running";
 

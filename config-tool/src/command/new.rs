@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommandError, DEFAULT_FILE, Exit, not_written};
+use super::{CommandError, DEFAULT_FILE, Exit, STANDARD, not_written};
 
 /// The file as it is written; the broker is put in.
 const TEMPLATE: &str = r#"# A node. `dunlin check` tells what is wrong with it, `dunlin simulate` runs it here.
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     if let Some(problem) = compiled.diagnostics.first() {
         return Err(CommandError::new(Exit::Usage, format!("{}; {}", problem.message, problem.help)));
     }
-    if arguments.file.as_os_str() == "-" {
+    if arguments.file.as_os_str() == STANDARD {
         print!("{}", source.text);
         return Ok(Exit::Done);
     }

@@ -66,10 +66,10 @@ pub(crate) struct Arguments {
     /// Run what the flash file holds, whatever FILE says
     #[arg(long, requires = "flash")]
     as_stored: bool,
-    /// Write what happens as CSV
+    /// Write what happens as CSV; `-` for standard output
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Draw readings, messages and faults over time
+    /// Draw readings, messages and faults over time; `-` for standard output
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Push the file to the node at every save
@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
     /// JSON Lines instead of text
     #[arg(long, conflicts_with = "plain")]
     json: bool,
-    /// Write the node's network packets (pcap); with --firmware those that cross its serial line
+    /// Write the node's network packets (pcap); with --firmware those that cross its serial line; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Run this firmware image on an emulated ESP8266, in place of the agent compiled for this computer
@@ -106,6 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     if arguments.watch && arguments.file.is_none() && !Path::new(DEFAULT_FILE).exists() {
         return Err(usage("--watch needs a file to watch: `dunlin new` writes one"));
     }
+    files::check(arguments)?;
     let broker = arguments.broker.as_deref().map(resolve).transpose()?;
     let scenario = load_scenario(arguments)?;
     let Loaded { name, package, missing } = load(arguments.file.as_deref())?;
@@ -166,14 +167,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     // A run that ends badly still leaves what happened until then.
     let written = files.finish(&mut node);
     result.and(written).map_err(|error| CommandError::new(Exit::Device, error))?;
-    output::summary(arguments.json, &node, &flash);
+    output::summary(arguments, &node, &flash);
     Ok(if node.story.borrow().has_stopped { Exit::Device } else { Exit::Done })
 }
 
 impl Arguments {
-    /// Tells a person something; beside JSON Lines, on the standard error.
+    /// Tells a person something; on the standard error where the standard output is JSON Lines or a file.
     fn say(&self, text: &str) {
-        if self.json { eprintln!("{text}") } else { println!("{text}") }
+        if self.json || self.is_piped() { eprintln!("{text}") } else { println!("{text}") }
+    }
+
+    /// Returns whether the standard output is one of the run's files.
+    fn is_piped(&self) -> bool {
+        !files::piped(self).is_empty()
     }
 }
 
@@ -203,7 +209,7 @@ fn tell_what_runs(arguments: &Arguments, name: &str, package: &Package, missing:
             "{}",
             json!({ "version": 1, "event": "simulation", "file": name, "device": device, "image-bytes": bytes })
         ),
-        _ => println!("dunlin simulate {name}: device `{device}`, image {bytes} bytes"),
+        _ => arguments.say(&format!("dunlin simulate {name}: device `{device}`, image {bytes} bytes")),
     }
     for secret in missing {
         arguments

@@ -16,7 +16,7 @@ const LINES_MAX: Duration = Duration::from_secs(600);
 
 /// Where the lines of a run go.
 pub(super) enum Output {
-    /// A day has 43,200 lines: its summary tells more.
+    /// A day has 43,200 lines: its summary tells more. A file on the standard output is nothing to read between lines.
     Nowhere,
     Lines,
     Json,
@@ -27,6 +27,9 @@ impl Output {
     pub(super) fn new(arguments: &Arguments) -> Self {
         if arguments.json {
             return Output::Json;
+        }
+        if arguments.is_piped() {
+            return Output::Nowhere;
         }
         if arguments.is_virtual && arguments.duration.is_some_and(|duration| duration > LINES_MAX) {
             return Output::Nowhere;
@@ -71,7 +74,7 @@ fn write_json(lines: impl Iterator<Item = Line>) -> std::io::Result<()> {
 }
 
 /// Tells what came of a run.
-pub(super) fn summary(is_json: bool, node: &Run, flash: &NorFlash) {
+pub(super) fn summary(arguments: &Arguments, node: &Run, flash: &NorFlash) {
     let story = node.story.borrow();
     let (counts, flash) = (story.trace.counts(), flash.counts());
     let (mut transactions, mut samples) = (0, 0);
@@ -80,7 +83,7 @@ pub(super) fn summary(is_json: bool, node: &Run, flash: &NorFlash) {
         samples += bus.samples();
     });
     let seconds = node.clock.now().as_millis() as f64 / 1000.0;
-    if is_json {
+    if arguments.json {
         let summary = json!({
             "version": 1, "event": "summary", "time": seconds, "samples": samples, "transactions": transactions,
             "messages": counts.messages, "bytes": counts.payload_bytes, "deliveries": story.deliveries,
@@ -90,19 +93,20 @@ pub(super) fn summary(is_json: bool, node: &Run, flash: &NorFlash) {
         println!("{summary}");
         return;
     }
-    println!("\nsimulated       {seconds:.1} s");
-    println!("samples         {samples} read over I2C, in {transactions} transactions");
-    println!("messages        {} at the broker ({} bytes)", counts.messages, counts.payload_bytes);
+    let say = |text: String| arguments.say(&text);
+    say(format!("\nsimulated       {seconds:.1} s"));
+    say(format!("samples         {samples} read over I2C, in {transactions} transactions"));
+    say(format!("messages        {} at the broker ({} bytes)", counts.messages, counts.payload_bytes));
     if story.deliveries > 0 {
-        println!("deliveries      {} to subscribers", story.deliveries);
+        say(format!("deliveries      {} to subscribers", story.deliveries));
     }
-    println!("sessions        {}", counts.sessions);
+    say(format!("sessions        {}", counts.sessions));
     if let Some(share) = node.simulation.asleep() {
-        println!("processor       asleep for {:.1} % of the time", share * 100.0);
+        say(format!("processor       asleep for {:.1} % of the time", share * 100.0));
     }
-    println!("faults          {}", counts.faults);
-    println!(
+    say(format!("faults          {}", counts.faults));
+    say(format!(
         "flash           {} erases, {} programs, {} misuses",
         flash.erases, flash.programs, flash.misuses
-    );
+    ));
 }

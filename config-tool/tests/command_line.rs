@@ -158,3 +158,43 @@ fn ports_are_listed_alike_in_words_and_in_json() {
         assert!(port["obstacle"].as_str().is_none_or(|why| line.ends_with(&format!("({why})"))), "{line}");
     }
 }
+
+/// What a shell offers behind a line that is typed up to here.
+fn offered(folder: &Path, script: &str, words: &[&str]) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_dunlin")).parent().unwrap().to_owned();
+    let path = std::env::join_paths(
+        std::iter::once(program).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let (last, before) = words.split_last().unwrap();
+    let typed = format!(
+        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _dunlin dunlin '{last}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        before.len(),
+        before.last().unwrap(),
+    );
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", &typed]).env("PATH", path.unwrap()).env("XDG_RUNTIME_DIR", folder);
+    let output = bash.current_dir(folder).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_shell_offers_the_words_to_explain_and_the_ports_of_the_moment() {
+    let folder = folder("completions");
+    let (_, script, _) = run(&folder, &["completions", "bash"]);
+    let offered = |words: &[&str]| offered(&folder, &script, words);
+    assert_eq!(offered(&["dunlin", "explain", "sensor.per"]), "sensor.period\n");
+    assert_eq!(offered(&["dunlin", "explain", "D012"]), "D012\n");
+    assert_eq!(offered(&["dunlin", "explain", "broker-m"]), "broker-mute\n");
+    let mut simulation = dunlin(&folder, &["simulate", "node.toml", "--duration", "1m"]);
+    let mut simulation = simulation.env("XDG_RUNTIME_DIR", &folder).stdout(Stdio::null()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut told = String::new();
+    while told != "sim\n" && std::time::Instant::now() < deadline {
+        told = offered(&["dunlin", "push", "--port", "si"]);
+    }
+    simulation.kill().unwrap();
+    simulation.wait().unwrap();
+    assert_eq!(told, "sim\n");
+}

@@ -11,6 +11,9 @@ pub(crate) struct Arguments {
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
+    /// What `--port` takes, a line each, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
 }
 
 /// Runs the command.
@@ -18,6 +21,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let found = candidates();
     if arguments.json {
         println!("{}", as_json(&found));
+        return Ok(Exit::Done);
+    }
+    if arguments.names {
+        found.iter().for_each(|candidate| println!("{}", candidate.port));
+        if simulation_runs() {
+            println!("sim");
+        }
         return Ok(Exit::Done);
     }
     for candidate in &found {

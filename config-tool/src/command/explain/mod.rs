@@ -74,6 +74,18 @@ fn known() -> Vec<&'static str> {
     known
 }
 
+/// Returns every word that is explained, for a shell to offer; those in braces are a shell's own.
+pub(super) fn words() -> Vec<&'static str> {
+    let mut words = known();
+    let codes = Code::ALL.iter().map(|code| code.name());
+    // The command line keeps its words for the rest of the process.
+    words.extend(TABLES.iter().flat_map(paths).chain(codes).map(|word| &*word.leak()));
+    words.retain(|word| !word.starts_with('{'));
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
 /// Tables and keys that are known and do not work yet, each with what to do meanwhile.
 fn later() -> impl Iterator<Item = &'static Later> {
     TABLES_LATER.iter().chain(TABLES.iter().flat_map(|table| table.later))

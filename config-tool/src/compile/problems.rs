@@ -88,13 +88,20 @@ fn first_of_misread_lines(told: &mut Vec<Diagnostic>, text: &str) {
         }
         is_first
     });
-    // A key that is lost with its line is not missing.
+    // A key that is lost with its line is not missing, and neither is a table that is lost with one of its lines.
+    let word = |line: &str| {
+        let mut words = line.split([' ', '\t', ':', '=', '[', ']', '.', '"', '\'']);
+        words.find(|word| !word.is_empty()).map(str::to_owned)
+    };
+    let keys: Vec<String> = lines.iter().filter_map(|line| word(text.get(line.clone())?)).collect();
+    let tables: Vec<String> =
+        if lines.is_empty() { Vec::new() } else { text.lines().filter_map(word).collect() };
     let is_lost = |each: &Diagnostic| {
-        let key = |line: &Range<usize>| {
-            text.get(line.clone())?.split([' ', '\t', ':', '=']).find(|key| !key.is_empty())
+        let lacks = |names: &[String], marks: [&str; 2]| {
+            let [open, close] = marks;
+            names.iter().any(|name| each.message.ends_with(&format!("has no {open}{name}{close}")))
         };
-        let mut keys = lines.iter().filter_map(key);
-        each.code == Code::MissingKey && keys.any(|key| each.message.ends_with(&format!("has no `{key}`")))
+        each.code == Code::MissingKey && (lacks(&keys, ["`", "`"]) || lacks(&tables, ["[", "]"]))
     };
     told.retain(|each| each.code == Code::Syntax || !is_in(&lines, each) && !is_lost(each));
 }

@@ -1,6 +1,7 @@
 //! The filters of a sensor's readings.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use dunlin_config_format::config::Filter;
 use dunlin_config_format::driver::{Driver, DriverInfo};
@@ -9,7 +10,7 @@ use toml::de::DeValue;
 use super::super::filters::chain;
 use super::super::problems::Problems;
 use super::super::reader::Table;
-use super::super::value::wrong_type;
+use super::super::value::{Value, wrong_type};
 use super::reading_number;
 
 /// Filters of single readings, by number.
@@ -35,6 +36,15 @@ pub(super) fn reading_filters(
     (own_filters.or(filters).unwrap_or_default(), single)
 }
 
+/// Checks the filters that a sensor has itself and whose driver is not known.
+pub(super) fn own_filters(problems: &mut Problems, table: &Table<'_>) {
+    let (own, _) = table.layers();
+    chain(problems, &own);
+    for (name, span, value) in readings(problems, &own) {
+        single(problems, name, span, value);
+    }
+}
+
 /// Reads `[sensor.ID.reading.NAME]`.
 fn single_filters(
     problems: &mut Problems,
@@ -43,28 +53,38 @@ fn single_filters(
     is_default: bool,
 ) -> ReadingFilters {
     let mut filters = ReadingFilters::new();
-    let Some(value) = table.get("reading") else { return filters };
-    let DeValue::Table(readings) = value.get_ref() else {
-        let wanted = "a table: `[sensor.ID.reading.NAME]`";
-        wrong_type(problems, "reading", value.span(), value.get_ref(), wanted);
-        return filters;
-    };
-    for (name, span, value) in Table::new(readings, value.span(), "reading").entries() {
+    for (name, span, value) in readings(problems, table) {
         if is_default && is_of_another(info, name) {
             continue;
         }
         let number = reading_number(problems, info, name, span.clone());
-        let DeValue::Table(inner) = value.get_ref() else {
-            wrong_type(problems, name, value.span(), value.get_ref(), "a table with `filters`");
-            continue;
-        };
-        let inner = Table::new(inner, span, "a reading");
-        inner.refuse_others(problems, &["filters"], &[("label", "give the sensor one")]);
-        if let (Some(number), Some(own)) = (number, chain(problems, &inner)) {
+        if let (Some(own), Some(number)) = (single(problems, name, span, value), number) {
             filters.insert(number, own);
         }
     }
     filters
+}
+
+/// Returns the tables of single readings in the order of the text: name, place and value.
+fn readings<'t>(problems: &mut Problems, table: &Table<'t>) -> Vec<(&'t str, Range<usize>, Value<'t>)> {
+    let Some(value) = table.get("reading") else { return Vec::new() };
+    let DeValue::Table(readings) = value.get_ref() else {
+        let wanted = "a table: `[sensor.ID.reading.NAME]`";
+        wrong_type(problems, "reading", value.span(), value.get_ref(), wanted);
+        return Vec::new();
+    };
+    Table::new(readings, value.span(), "reading").entries()
+}
+
+/// Returns the filters of a single reading, where its table has some.
+fn single(problems: &mut Problems, name: &str, span: Range<usize>, value: Value<'_>) -> Option<Vec<Filter>> {
+    let DeValue::Table(inner) = value.get_ref() else {
+        wrong_type(problems, name, value.span(), value.get_ref(), "a table with `filters`");
+        return None;
+    };
+    let inner = Table::new(inner, span, "a reading");
+    inner.refuse_others(problems, &["filters"], &[("label", "give the sensor one")]);
+    chain(problems, &inner)
 }
 
 /// Returns whether a reading is one of other drivers: then a default means those.

@@ -68,7 +68,7 @@ pub(super) fn read<'t>(
     let help = "name the report: `[report.weather]` with `of` and `every`";
     for (id, table) in named(problems, root, "report", help) {
         let sensors = Sensors { read: &read, refused: &refused };
-        explicit.extend(report(problems, id, &table.with(defaults.as_ref()), &sensors, names));
+        explicit.push(report(problems, id, &table.with(defaults.as_ref()), &sensors, names));
     }
     let mut reports = Vec::new();
     for (index, read) in read.iter_mut().enumerate() {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use dunlin_config_format::config::{Filter, Member, Payload, is_topic};
-use dunlin_config_format::limits::{MEMBERS, TOPIC_LEN};
+use dunlin_config_format::limits::{MEMBERS, PERIOD_MAX_MS, TOPIC_LEN};
 use toml::de::DeValue;
 
 use super::super::diagnostic::Code;
@@ -25,48 +25,56 @@ pub(super) struct Sensors<'r, 't> {
     pub(super) refused: &'r [&'t str],
 }
 
+/// What the `of` of a report names.
+struct Selection {
+    members: Vec<Member>,
+    /// Whether nothing is wrong with it.
+    is_whole: bool,
+    /// Whether it means several readings; none where that can't be told.
+    is_several: Option<bool>,
+}
+
+/// Reads a report. One with problems is returned with what is right of it, for the rest of the file to be checked: no image is
+/// made of it.
 pub(super) fn report<'t>(
     problems: &mut Problems,
     id: &'t str,
     table: &Table<'t>,
     sensors: &Sensors<'_, 't>,
     names: &Names,
-) -> Option<OwnReport<'t>> {
+) -> OwnReport<'t> {
     table.refuse_others(problems, &keys::REPORT.names(), keys::REPORT.later);
-    let members = members(problems, table, sensors)?;
-    let is_single = members.len() == 1;
+    let Selection { members, is_whole, is_several } = selection(problems, table, sensors);
+    let (is_single, is_several) = (is_several == Some(false), is_several == Some(true));
     // A report of one reading follows its values unless it says otherwise itself.
     let every = if is_single { table.own("every") } else { table.get("every") };
-    let every_ms = match every {
-        Some(value) => Some(duration_ms(problems, "every", value, PERIOD)?),
-        None if is_single => None,
-        None => {
-            table.missing(problems, "every", "\"60s\"");
-            return None;
-        }
-    };
+    if every.is_none() && is_several {
+        table.missing(problems, "every", "\"60s\"");
+    }
+    let every_ms = every.map(|value| duration_ms(problems, "every", value, PERIOD).unwrap_or(PERIOD_MAX_MS));
     let shape = shape(problems, table);
-    if !is_single && shape.payload != Payload::Json {
+    if is_several && shape.payload != Payload::Json {
         let message = "one value cannot stand for several readings";
         problems.error(Code::Payload, shape.payload_span.clone(), message, "write `payload = \"json\"`");
     }
     // Those of the defaults are its sensors'.
     let (own, _) = table.layers();
     let filters = chain(problems, &own).unwrap_or_default();
-    if !is_single && !filters.is_empty() {
+    if is_several && !filters.is_empty() {
         let span = own.get("filters").map_or(table.span.clone(), |value| value.span());
         let help = "put them on the sensors or their readings";
         problems.error(Code::Filter, span, "filters of a report need exactly one reading", help);
     }
-    let topic = match &shape.topic {
-        Some((text, span)) => {
-            let first = members.first().and_then(|member| sensors.read.get(usize::from(member.sensor)));
-            let local = local(&table.name, &members, first.map(|read| &read.sensor));
-            Some(topic(problems, text, span, names, &local)?)
-        }
-        None => None,
-    };
-    Some(OwnReport {
+    let topic = shape.topic.and_then(|(text, span)| {
+        let first = members.first().and_then(|member| sensors.read.get(usize::from(member.sensor)));
+        let local = match is_whole {
+            true => local(&table.name, &members, first.map(|read| &read.sensor)),
+            // Which they are is not known.
+            false => [("sensor", Ok("x")), ("reading", Ok("x"))],
+        };
+        topic(problems, text, &span, names, &local)
+    });
+    OwnReport {
         id: Some(id),
         span: table.span.clone(),
         topic,
@@ -74,9 +82,9 @@ pub(super) fn report<'t>(
         retain: shape.retain,
         payload: shape.payload,
         members,
-        every_ms,
+        every_ms: every_ms.or((!is_whole || is_several).then_some(PERIOD_MAX_MS)),
         filters,
-    })
+    }
 }
 
 /// Returns what `{sensor}` and `{reading}` stand for in a report of these readings; `first` is the sensor of the first.
@@ -98,15 +106,16 @@ fn local<'r>(report: &str, members: &[Member], first: Option<&'r OwnSensor<'_>>)
     ]
 }
 
-/// Returns the readings of `of`; none where there is a problem.
-fn members(problems: &mut Problems, table: &Table<'_>, sensors: &Sensors<'_, '_>) -> Option<Vec<Member>> {
+/// Returns the readings of `of`.
+fn selection(problems: &mut Problems, table: &Table<'_>, sensors: &Sensors<'_, '_>) -> Selection {
+    let nothing = Selection { members: Vec::new(), is_whole: false, is_several: None };
     let Some(of) = table.get("of") else {
         table.missing(problems, "of", "[\"lux-1\"]");
-        return None;
+        return nothing;
     };
-    let values = table.list(problems, "of")?;
+    let Some(values) = table.list(problems, "of") else { return nothing };
     let mut members: Vec<Member> = Vec::new();
-    let mut is_whole = true;
+    let (mut is_whole, mut count) = (true, values.len());
     for value in values {
         let DeValue::String(text) = value.get_ref() else {
             let message = format!("`of` has {}", type_name(value.get_ref()));
@@ -123,18 +132,20 @@ fn members(problems: &mut Problems, table: &Table<'_>, sensors: &Sensors<'_, '_>
             let message = format!("`{text}` is in the report already");
             problems.error(Code::Duplicate, value.span(), message, "name each reading once");
             is_whole = false;
+            count -= 1;
+            continue;
         }
         members.extend(further);
     }
-    if !is_whole {
-        return None;
-    }
-    if members.is_empty() || members.len() > MEMBERS {
+    if is_whole && (members.is_empty() || members.len() > MEMBERS) {
         let message = format!("the report has {} readings", members.len());
         problems.error(Code::OutOfRange, of.span(), message, format!("1 to {MEMBERS} are possible"));
-        return None;
+        is_whole = false;
     }
-    Some(members)
+    members.truncate(MEMBERS);
+    // What is wrong in a list of several was meant to be one of them.
+    let is_several = if members.len() > 1 || count > 1 { Some(true) } else { is_whole.then_some(false) };
+    Selection { members, is_whole, is_several }
 }
 
 /// Returns the readings that `sensor`, `sensor.reading` or `sensor.*` names.
@@ -213,7 +224,7 @@ pub(super) fn automatic<'t>(
 }
 
 /// Returns a topic with its placeholders replaced.
-fn topic(
+pub(super) fn topic(
     problems: &mut Problems,
     text: &str,
     span: &Range<usize>,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use dunlin_config_format::config::{I2cBus, OptionValue};
 use dunlin_config_format::driver::{Driver, DriverInfo, OptionInfo, OptionValues};
-use dunlin_config_format::limits::LABEL_LEN;
+use dunlin_config_format::limits::{LABEL_LEN, PERIOD_MAX_MS};
 use toml::de::DeValue;
 
 use super::super::diagnostic::Code;
@@ -17,11 +17,17 @@ use super::super::problems::Problems;
 use super::super::reader::Table;
 use super::super::settings::is_short;
 use super::super::value::{duration_ms, integer, shown_ms, wrong_type};
-use super::chains::{is_of_another, reading_filters};
+use super::chains::{is_of_another, own_filters, reading_filters};
+use super::report::topic;
 use super::shape::shape;
 use super::unheard::wanted;
 use super::{PERIOD, Read, reading_number};
 
+/// Seven bits.
+const ADDRESSES: std::ops::RangeInclusive<i64> = 0..=0x7f;
+
+/// Reads a sensor. One with problems is returned with something in the place of what is wrong, for the rest of the file to be
+/// checked: no image is made of it. None where it has no driver to be judged by.
 pub(super) fn sensor<'t>(
     problems: &mut Problems,
     id: &'t str,
@@ -30,11 +36,7 @@ pub(super) fn sensor<'t>(
     names: &Names,
 ) -> Option<Read<'t>> {
     let Some(driver) = driver(problems, table) else {
-        let known = [keys::SENSOR.names(), keys::options()].concat();
-        table.refuse_others(problems, &known, keys::SENSOR.later);
-        // The driver is wrong; the rest may be as well.
-        period(problems, table);
-        shape(problems, table);
+        without_driver(problems, id, table, buses, names);
         return None;
     };
     let info = driver.info();
@@ -55,11 +57,34 @@ pub(super) fn sensor<'t>(
     let wanted = wanted(table, &names, &reading_filters);
     let is_automatic = is_automatic(problems, table);
     let shape = shape(problems, table);
-    let (bus, address, (period_ms, _)) = (bus?, address?, period?);
+    // Nothing else is where a sensor is whose place is wrong.
+    let (bus, address) = bus.zip(address).unwrap_or_default();
+    let period_ms = period.map_or(PERIOD_MAX_MS, |(period_ms, _)| period_ms);
     let sensor =
         OwnSensor { id, label, driver, bus, address, period_ms, options: values, readings: Vec::new() };
     let key_span = table.span.clone();
     Some(Read { sensor, reported, filters, reading_filters, wanted, shape, is_automatic, key_span })
+}
+
+/// Checks what can be checked of a sensor whose driver is wrong or missing.
+fn without_driver(problems: &mut Problems, id: &str, table: &Table<'_>, buses: &[I2cBus<'_>], names: &Names) {
+    let known = [keys::SENSOR.names(), keys::options()].concat();
+    table.refuse_others(problems, &known, keys::SENSOR.later);
+    label(problems, id, table, names);
+    named_bus(problems, table, buses);
+    if let Some(value) = table.get("address") {
+        integer(problems, "address", value, ADDRESSES);
+    }
+    for option in Driver::ALL.iter().flat_map(|driver| driver.info().options) {
+        option_value(problems, table, option);
+    }
+    period(problems, table);
+    named_readings(problems, table);
+    own_filters(problems, table);
+    is_automatic(problems, table);
+    if let Some((text, span)) = shape(problems, table).topic {
+        topic(problems, text, &span, names, &[("sensor", Ok(id)), ("reading", Ok("x"))]);
+    }
 }
 
 fn label(problems: &mut Problems, id: &str, table: &Table<'_>, names: &Names) -> Option<String> {
@@ -134,10 +159,9 @@ fn bus(
     info: &DriverInfo,
     buses: &[I2cBus<'_>],
 ) -> Option<Option<u8>> {
-    let given = table.text(problems, "bus");
     if info.addresses.is_empty() {
         // A default is for those that have one.
-        if let Some((_, span)) = given.filter(|_| table.own("bus").is_some()) {
+        if let Some((_, span)) = table.text(problems, "bus").filter(|_| table.own("bus").is_some()) {
             problems.error(
                 Code::Reference,
                 span,
@@ -148,49 +172,51 @@ fn bus(
         return Some(None);
     }
     let ids: Vec<&str> = buses.iter().map(|bus| bus.id).collect();
-    let index = match given {
-        Some((id, span)) => {
-            let found = ids.iter().position(|each| *each == id);
-            if found.is_none() {
-                let help = nearest(id, &ids).map_or_else(
-                    || format!("the file has: {}", ids.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                problems.error(Code::Reference, span, format!("there is no bus `{id}`"), help);
-            }
-            found?
+    let index = match ids.as_slice() {
+        _ if table.get("bus").is_some() => named_bus(problems, table, buses)?,
+        [_] => 0,
+        [] => {
+            problems.error(
+                Code::Reference,
+                table.span.clone(),
+                format!("{} needs an I2C bus", table.name),
+                "add `[i2c.main]` with `sda = 4` and `scl = 5`",
+            );
+            return None;
         }
-        None if table.get("bus").is_some() => return None,
-        None => match ids.len() {
-            1 => 0,
-            0 => {
-                problems.error(
-                    Code::Reference,
-                    table.span.clone(),
-                    format!("{} needs an I2C bus", table.name),
-                    "add `[i2c.main]` with `sda = 4` and `scl = 5`",
-                );
-                return None;
-            }
-            _ => {
-                problems.error(
-                    Code::MissingKey,
-                    table.span.clone(),
-                    format!("{} has no `bus`, and there are several", table.name),
-                    format!("add `bus = \"{}\"`; there are: {}", ids[0], ids.join(", ")),
-                );
-                return None;
-            }
-        },
+        [first, ..] => {
+            problems.error(
+                Code::MissingKey,
+                table.span.clone(),
+                format!("{} has no `bus`, and there are several", table.name),
+                format!("add `bus = \"{first}\"`; there are: {}", ids.join(", ")),
+            );
+            return None;
+        }
     };
     u8::try_from(index).ok().map(Some)
+}
+
+/// Returns the index of the bus that the sensor names.
+fn named_bus(problems: &mut Problems, table: &Table<'_>, buses: &[I2cBus<'_>]) -> Option<usize> {
+    let (id, span) = table.text(problems, "bus")?;
+    let ids: Vec<&str> = buses.iter().map(|bus| bus.id).collect();
+    let found = ids.iter().position(|each| *each == id);
+    if found.is_none() {
+        let help = nearest(id, &ids).map_or_else(
+            || format!("the file has: {}", ids.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        problems.error(Code::Reference, span, format!("there is no bus `{id}`"), help);
+    }
+    found
 }
 
 /// Returns the address where it is not the usual one; the outer option is none where there is a problem.
 fn address(problems: &mut Problems, table: &Table<'_>, info: &DriverInfo) -> Option<Option<u8>> {
     let has_none = info.addresses.is_empty() && table.own("address").is_none();
     let Some(value) = table.get("address").filter(|_| !has_none) else { return Some(None) };
-    let address = integer(problems, "address", value, 0..=0x7f)?;
+    let address = integer(problems, "address", value, ADDRESSES)?;
     let address = u8::try_from(address).ok()?;
     if !info.addresses.contains(&address) {
         let possible: Vec<String> = info.addresses.iter().map(|address| format!("0x{address:02x}")).collect();
@@ -257,39 +283,42 @@ fn reported(problems: &mut Problems, table: &Table<'_>, info: &DriverInfo) -> Ve
     let primary = || {
         (0u8..).zip(info.readings).filter(|(_, reading)| reading.primary).map(|(number, _)| number).collect()
     };
-    if let Some(value) = table.get("readings")
-        && let DeValue::Table(_) = value.get_ref()
-    {
-        let help =
-            "tables are singular, lists plural: `[sensor.ID.reading.NAME]`, or `readings = [\"NAME\"]`";
-        problems.error(Code::Shape, value.span(), "`readings` is a table", help);
-        return primary();
-    }
-    let Some(values) = table.list(problems, "readings") else { return primary() };
-    if values.is_empty() {
-        let span = table.get("readings").map_or(0..0, |value| value.span());
-        problems.error(
-            Code::OutOfRange,
-            span,
-            "`readings` is empty",
-            "leave it out, or write `report = false`",
-        );
-    }
+    let Some(names) = named_readings(problems, table) else { return primary() };
     let mut numbers = Vec::new();
-    for value in values {
-        let DeValue::String(name) = value.get_ref() else {
-            wrong_type(problems, "readings", value.span(), value.get_ref(), "the names of readings");
-            continue;
-        };
+    for (name, span) in names {
         if table.own("readings").is_none() && is_of_another(info, name) {
             continue;
         }
-        let Some(number) = reading_number(problems, info, name, value.span()) else { continue };
+        let Some(number) = reading_number(problems, info, name, span.clone()) else { continue };
         if numbers.contains(&number) {
-            problems.error(Code::Duplicate, value.span(), format!("`{name}` is there twice"), "remove one");
+            problems.error(Code::Duplicate, span, format!("`{name}` is there twice"), "remove one");
         } else {
             numbers.push(number);
         }
     }
     if numbers.is_empty() && table.own("readings").is_none() { primary() } else { numbers }
+}
+
+/// Returns the texts in `readings`, and where they are.
+fn named_readings<'t>(problems: &mut Problems, table: &Table<'t>) -> Option<Vec<(&'t str, Range<usize>)>> {
+    let value = table.get("readings")?;
+    if let DeValue::Table(_) = value.get_ref() {
+        let help =
+            "tables are singular, lists plural: `[sensor.ID.reading.NAME]`, or `readings = [\"NAME\"]`";
+        problems.error(Code::Shape, value.span(), "`readings` is a table", help);
+        return None;
+    }
+    let values = table.list(problems, "readings")?;
+    if values.is_empty() {
+        let help = "leave it out, or write `report = false`";
+        problems.error(Code::OutOfRange, value.span(), "`readings` is empty", help);
+    }
+    let mut names = Vec::new();
+    for value in values {
+        match value.get_ref() {
+            DeValue::String(name) => names.push((name.as_ref(), value.span())),
+            other => wrong_type(problems, "readings", value.span(), other, "the names of readings"),
+        }
+    }
+    Some(names)
 }

@@ -22,6 +22,7 @@ const FILES: &[(&str, &[u8])] = &[
     ("latin-1.toml", b"[device]\nname = \"n\"\nlabel = \"K\xfcche\"\n"),
     ("cut.dunlin", b"DNLN\x01\x00\x01\x00\x00\x00\x00\x00\x0b\x00\x00\x00"),
     ("good.scenario.toml", include_bytes!("golden/files/good.scenario.toml")),
+    ("idle.scenario.toml", include_bytes!("golden/files/idle.scenario.toml")),
     ("broken.scenario.toml", include_bytes!("golden/files/broken.scenario.toml")),
     ("short.flash", b"DNLN"),
 ];

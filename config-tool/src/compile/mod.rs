@@ -36,7 +36,7 @@ pub(crate) use nearest::nearest;
 use placeholder::Names;
 use problems::Problems;
 use reader::{THE_FILE, Table};
-pub use scenario::parse_scenario;
+pub use scenario::{idle_faults, parse_scenario};
 pub use schema::schema;
 pub use show::{Shown, show};
 pub(crate) use syntax::FILE_SIZE;

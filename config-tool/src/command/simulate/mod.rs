@@ -4,6 +4,7 @@ mod files;
 mod flash_file;
 mod output;
 mod saves;
+mod script;
 mod view;
 
 use std::fs;
@@ -21,13 +22,10 @@ use dunlin_twin::host::real_time::RealTime;
 use dunlin_twin::native::stored::stored;
 use dunlin_twin::world::broker::Broker;
 use dunlin_twin::world::clock::Clock;
-use dunlin_twin::world::environment::Environment;
-use dunlin_twin::world::scenario::Scenario;
 use embassy_time::Duration;
 use serde_json::json;
 
-use super::{CommandError, DEFAULT_FILE, Exit, check};
-use crate::compile::{parse_scenario, told};
+use super::{CommandError, DEFAULT_FILE, Exit};
 use crate::device::Package;
 use crate::interrupt::Interrupt;
 use crate::simulate::real::{BrokerEnd, MQTT_PORT};
@@ -36,6 +34,7 @@ use crate::{duration, package};
 use files::Files;
 use flash_file::FlashFile;
 use output::Output;
+use script::Script;
 
 /// The tutorial, for those who have no file yet.
 const TUTORIAL: &str = include_str!("../../../../examples/configs/tutorial.toml");
@@ -108,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     }
     files::check(arguments)?;
     let broker = arguments.broker.as_deref().map(resolve).transpose()?;
-    let scenario = load_scenario(arguments)?;
+    let script = Script::load(arguments)?;
     let Loaded { name, package, missing } = load(arguments.file.as_deref())?;
     let refused =
         |error: &dyn std::fmt::Debug| CommandError::new(Exit::Refused, format!("{name}: {error:?}"));
@@ -140,10 +139,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         readings: arguments.csv.is_some() || arguments.plot.is_some() || arguments.json,
         chip: arguments.firmware.is_some(),
     };
-    let mut node = Run::new(clock, &scenario, flash.clone(), timing, wants);
+    let mut node = Run::new(clock, &script.scenario, flash.clone(), timing, wants);
     // The stand-in is where the running configuration's broker is. One that is pushed later and names another finds nobody.
     let running = stored(&flash).map_or_else(|| image.body.to_vec(), |stored| stored.body);
     let config = Config::decode(&running).map_err(|error| refused(&error))?;
+    script.warn(arguments, &config);
     if let (Ok(address), Ok(port)) = (config.mqtt.host.parse(), u16::try_from(config.mqtt.port.0)) {
         node.simulation.serve_only(SocketAddrV4::new(address, port));
     }
@@ -241,27 +241,6 @@ fn load(file: Option<&Path>) -> Result<Loaded, CommandError> {
             Ok(Loaded { name, package, missing: Vec::new() })
         }
     }
-}
-
-fn load_scenario(arguments: &Arguments) -> Result<Scenario, CommandError> {
-    let Some(path) = &arguments.scenario else {
-        let seed = arguments.seed.unwrap_or(0);
-        return Ok(Scenario { seed, ..Scenario::quiet(Environment::room(seed)) });
-    };
-    if !path.exists() {
-        let text = format!(
-            "`{}` does not exist: a scenario is told in examples/configs/failures.scenario.toml",
-            path.display()
-        );
-        return Err(CommandError::new(Exit::Refused, text));
-    }
-    let source = check::read(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let file = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-    parse_scenario(&source, arguments.seed, file).map_err(|(problems, untold)| {
-        let told = told(&source, &problems, untold).join("\n");
-        CommandError::new(Exit::Refused, format!("the scenario is refused\n\n{told}"))
-    })
 }
 
 /// Puts a firmware image where a board has it.

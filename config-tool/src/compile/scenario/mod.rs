@@ -2,6 +2,7 @@
 //! [`dunlin_twin::world::scenario`].
 
 mod fault;
+mod idle;
 mod light;
 
 use dunlin_twin::world::environment::Environment;
@@ -14,6 +15,8 @@ use super::problems::Problems;
 use super::reader::Table;
 use super::syntax;
 use super::value::{duration_in_ms, wrong_type};
+
+pub use idle::idle_faults;
 
 /// Ten years: longer than any run.
 const TIMES: std::ops::RangeInclusive<u64> = 0..=3_650 * 86_400_000;

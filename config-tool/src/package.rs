@@ -1,14 +1,17 @@
 //! What `push` brings to a board, from what the user has: a file with a configuration.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dunlin_config_format::config::Config;
 use dunlin_config_format::image::{HeaderError, Image, ImageError, MAGIC};
 use dunlin_config_format::limits::CREDENTIAL_LEN;
 
-use crate::compile::{SecretSource, Source, compile, told};
+use crate::compile::{SecretSource, Source, compile, nearest, told};
 use crate::device::Package;
+
+/// The file that a verb takes where none is named; `new` writes it.
+pub(crate) const DEFAULT_FILE: &str = "node.toml";
 
 /// Why a file can't be pushed. Shown to people as it is.
 #[derive(Debug)]
@@ -70,12 +73,46 @@ fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
     let shown = path.display();
     std::fs::read(path).map_err(|error| {
         PackageError(match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                format!("`{shown}` does not exist: name another file, or let `dunlin new {shown}` write it")
-            }
+            std::io::ErrorKind::NotFound => not_there(path),
             _ => format!("`{shown}` can't be read: {error}"),
         })
     })
+}
+
+/// Says that a file does not exist, and what to do.
+pub(crate) fn not_there(path: &Path) -> String {
+    let shown = path.display();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let cure = match (near_file(path), folder) {
+        (Some(near), _) => format!("did you mean `{}`?", near.display()),
+        (None, Some(folder)) if !folder.is_dir() => {
+            format!("there is no folder `{}` either; name another file", folder.display())
+        }
+        (None, None) if path == Path::new(DEFAULT_FILE) => {
+            "name a file, or let `dunlin new` write it".to_owned()
+        }
+        (None, _) if path.extension().is_some_and(|extension| extension == "toml") => {
+            format!("name another file, or let `dunlin new {shown}` write it")
+        }
+        (None, _) => "name another file".to_owned(),
+    };
+    format!("`{shown}` does not exist: {cure}")
+}
+
+/// Returns the file that is called much like one that does not exist, in the same folder.
+pub(crate) fn near_file(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names =
+        std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> =
+        names.filter(|name| [".toml", ".dunlin"].iter().any(|end| name.ends_with(end))).collect();
+    let wanted = path.file_name()?.to_str()?;
+    // Endings alone make no two names alike.
+    let stem = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let is_like = |name: &&str| nearest(&stem(wanted), &[stem(name).as_str()]).is_some();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(is_like).collect();
+    let near = nearest(wanted, &names).or_else(|| nearest(&format!("{wanted}.toml"), &names))?;
+    Some(path.with_file_name(near))
 }
 
 fn text_of(bytes: Vec<u8>, shown: &impl fmt::Display) -> Result<String, PackageError> {

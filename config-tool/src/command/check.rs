@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CommandError, DEFAULT_FILE, Exit, STANDARD};
 use crate::compile::{Budget, Compiled, FILE_SIZE, Severity, Source, budget, compile, more};
-use crate::package::missing_secrets;
+use crate::package::{missing_secrets, not_there};
 
 /// How problems are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -105,9 +105,7 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
         })
     };
     let bytes = bytes.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            refused(format!("`{shown}` does not exist: `dunlin new` writes a `{DEFAULT_FILE}` to begin with"))
-        }
+        std::io::ErrorKind::NotFound => refused(not_there(file)),
         _ => refused(format!("`{shown}` can't be read: {error}")),
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {

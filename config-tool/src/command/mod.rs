@@ -10,6 +10,7 @@ use dunlin_config_format::config::is_free_pin;
 
 use crate::device::{Hello, HelloTask};
 use crate::line::{Chosen, Connection, LineError, Target, Undecided, choose, folder};
+pub(crate) use crate::package::DEFAULT_FILE;
 
 pub(crate) mod bridge;
 pub(crate) mod check;
@@ -34,9 +35,6 @@ pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod simulate;
-
-/// The file that a verb takes where none is named; `new` writes it.
-pub(crate) const DEFAULT_FILE: &str = "node.toml";
 
 /// The standard input or output, in place of a file.
 pub(crate) const STANDARD: &str = "-";

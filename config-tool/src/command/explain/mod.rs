@@ -1,5 +1,6 @@
 //! `dunlin explain`: whatever a user meets, in a few words.
 
+mod diagnostics;
 mod terms;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use super::{CommandError, Exit};
 use crate::compile::foreign::{Later, TABLES_LATER};
 use crate::compile::keys::{Key, Kind, TABLES, TableKeys};
 use crate::compile::{Code, nearest, shown_ms};
+use diagnostics::diagnostic;
 use terms::{Term, TermKind, terms};
 
 /// Explain a key (sensor.period), a driver (tsl2591), a filter (median), a diagnostic (D012), or another word that Dunlin uses
@@ -99,9 +101,8 @@ fn paths(table: &TableKeys) -> Vec<String> {
 fn explain(what: &str) -> Vec<String> {
     let what = what.trim().trim_start_matches('[').trim_end_matches(']').trim_matches('"');
     let mut found = Vec::new();
-    if let Some(code) = Code::ALL.iter().find(|code| code.name().eq_ignore_ascii_case(what)) {
-        found.push(format!("{}: {}", code.name(), code.explanation()));
-    }
+    let mut codes = Code::ALL.iter().filter(|code| code.name().eq_ignore_ascii_case(what));
+    found.extend(codes.next().map(|code| diagnostic(*code)));
     found.extend(Driver::ALL.iter().filter(|driver| driver.info().name == what).map(|driver| about(*driver)));
     found.extend(FILTER_KINDS.iter().filter(|kind| kind.name == what).map(filter));
     found.extend(TABLES.iter().filter(|table| table.name == what).map(table));

@@ -10,6 +10,7 @@ use dunlin_twin::world::scenario::Scenario;
 use super::super::{CommandError, Exit, check};
 use super::Arguments;
 use crate::compile::{Source, idle_faults, parse_scenario, told};
+use crate::package::near_file;
 
 /// A scenario, and its text where it has one.
 pub(super) struct Script {
@@ -29,10 +30,11 @@ impl Script {
             return Ok(Script { scenario, source: None });
         };
         if !path.exists() {
-            let text = format!(
-                "`{}` does not exist: a scenario is told in examples/configs/failures.scenario.toml",
-                path.display()
-            );
+            let cure = match near_file(path) {
+                Some(near) => format!("did you mean `{}`?", near.display()),
+                None => "a scenario is told in examples/configs/failures.scenario.toml".to_owned(),
+            };
+            let text = format!("`{}` does not exist: {cure}", path.display());
             return Err(CommandError::new(Exit::Refused, text));
         }
         let source = check::read(path)?;

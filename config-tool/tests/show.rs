@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use dunlin::compile::{Line, Source, compile, difference, show};
 use proptest::prelude::*;
@@ -181,4 +182,35 @@ fn a_radix_is_a_way_of_writing() {
     let decimal = file("12", "41", "16");
     assert_eq!(file("0xc", "0x29", "0x10"), decimal);
     assert_eq!(file("0b1100", "0o51", "0b1_0000"), decimal);
+}
+
+/// Two devices may have two passwords; what a file says of its own is shown as it is.
+#[test]
+fn a_password_comes_from_where_it_is_said_to() {
+    let file = |source: &str| {
+        format!(
+            "[device]\nname = \"2nd-floor\"\n[mqtt]\nbroker = \"10.0.0.1\"\nusername = \"u\"\npassword = {source}\n"
+        )
+    };
+    let original = image(&file("{ env = \"X\" }"));
+    let shown = show(&original).unwrap();
+    let line = "password = { env = \"MQTT_PASSWORD_2ND_FLOOR\" }";
+    assert!(shown.text.contains(line) && shown.text.contains("`export MQTT_PASSWORD_2ND_FLOOR=…`"));
+    comes_back(&original);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("show-password");
+    fs::create_dir_all(&folder).unwrap();
+    for (source, line) in [
+        ("{ env = \"X\" }", "password = { env = \"X\" }"),
+        ("{ file = \"a b.txt\" }", "password = { file = \"a b.txt\" }"),
+        ("\"hunter2\"", line),
+    ] {
+        fs::write(folder.join("node.toml"), file(source)).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_dunlin"))
+            .args(["show", "node.toml"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().any(|each| each == line) && !text.contains("hunter2"), "{text}");
+    }
 }

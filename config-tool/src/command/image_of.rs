@@ -5,7 +5,7 @@ use std::path::Path;
 use dunlin_config_format::image::{Header, Image, MAGIC};
 
 use super::{CommandError, Exit, LineArguments, check, short};
-use crate::compile::{compile, told};
+use crate::compile::{SecretSource, compile, told};
 use crate::device::PullTask;
 use crate::package;
 
@@ -15,6 +15,8 @@ pub(crate) struct Given {
     /// The device's name, where a board told it; else that of the file.
     pub(crate) device: String,
     pub(crate) image: Vec<u8>,
+    /// Where its password comes from; an image does not tell.
+    pub(crate) password: Option<SecretSource>,
 }
 
 /// Returns the image of `path`, or without it that of the board.
@@ -27,7 +29,7 @@ pub(crate) fn image_of(path: Option<&Path>, line: &LineArguments) -> Result<Give
         Image::parse(&image).map_err(|error| {
             CommandError::new(Exit::Refused, format!("`{name}`: {}", package::damage(error)))
         })?;
-        return Ok(Given { device: name.clone(), name, image });
+        return Ok(Given { device: name.clone(), name, image, password: None });
     }
     let source = check::read(path)?;
     let compiled = compile(&source);
@@ -37,9 +39,10 @@ pub(crate) fn image_of(path: Option<&Path>, line: &LineArguments) -> Result<Give
             .for_each(|problem| eprintln!("{problem}"));
     }
     let device = compiled.device.unwrap_or_default();
+    let password = compiled.secrets.into_iter().next().map(|(_, source)| source);
     let image =
         compiled.image.ok_or_else(|| CommandError::new(Exit::Refused, format!("`{name}` is refused")))?;
-    Ok(Given { name, device, image })
+    Ok(Given { name, device, image, password })
 }
 
 /// Reads the running configuration's image from the board.
@@ -61,7 +64,7 @@ pub(crate) fn of_board(line: &LineArguments) -> Result<Given, CommandError> {
     let generation = hello.generation.filter(|_| hello.active_hash == Some(image.header.hash));
     let generation = generation.map_or_else(String::new, |number| format!(" generation {number},"));
     let name = format!("device {device},{generation} hash {hash}");
-    Ok(Given { name, device, image: as_file(&image) })
+    Ok(Given { name, device, image: as_file(&image), password: None })
 }
 
 /// An image file counts no generation: the device does.

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let given = of_board(&arguments.line)?;
     let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.dunlin", given.device)));
     let is_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    let bytes = if is_text { show::text(&given.name, &given.image)?.into_bytes() } else { given.image };
+    let bytes = if is_text { show::text(&given)?.into_bytes() } else { given.image };
     write(&path, &bytes, arguments.force)?;
     println!("{}: {}", path.display(), given.name);
     Ok(Exit::Done)

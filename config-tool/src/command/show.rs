@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::image_of::{Given, image_of};
 use super::{CommandError, Exit, LineArguments};
-use crate::compile::show;
+use crate::compile::show_with;
 
 /// Show a file, an image or a board's configuration as a file, with every default written out
 #[derive(Args)]
@@ -18,14 +18,15 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
-    let Given { name, image, .. } = image_of(arguments.source.as_deref(), &arguments.line)?;
-    print!("{}", text(&name, &image)?);
+    print!("{}", text(&image_of(arguments.source.as_deref(), &arguments.line)?)?);
     Ok(Exit::Done)
 }
 
 /// Returns the file of an image, with a word on what it can't restore.
-pub(crate) fn text(name: &str, image: &[u8]) -> Result<String, CommandError> {
-    let shown = show(image).map_err(|error| CommandError::new(Exit::Refused, format!("{name}: {error}")))?;
+pub(crate) fn text(given: &Given) -> Result<String, CommandError> {
+    let Given { name, image, password, .. } = given;
+    let shown = show_with(image, password.as_ref())
+        .map_err(|error| CommandError::new(Exit::Refused, format!("{name}: {error}")))?;
     let word = if shown.is_exact {
         "compiles to the same image; comments, variables and includes are not restored"
     } else {

@@ -4,7 +4,7 @@ use dunlin_config_format::config::Config;
 use dunlin_config_format::image::Image;
 use dunlin_config_format::topic::Topics;
 
-use super::show;
+use super::{SecretSource, show_with};
 
 /// A line of the file that is only in one of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,10 @@ pub struct Difference {
 /// # Errors
 /// Why one of them is no image that this version reads.
 pub fn difference(old: &[u8], new: &[u8]) -> Result<Difference, String> {
-    let (old_tables, new_tables) = (tables(&show(old)?.text), tables(&show(new)?.text));
+    // Where a password comes from is in no image, and no difference.
+    let source = SecretSource::Env("MQTT_PASSWORD".to_owned());
+    let written = |image| show_with(image, Some(&source)).map(|shown| tables(&shown.text));
+    let (old_tables, new_tables) = (written(old)?, written(new)?);
     let mut lines = Vec::new();
     for (name, old_lines) in &old_tables {
         let new_lines = new_tables.iter().find(|(each, _)| each == name).map(|(_, lines)| lines.as_slice());

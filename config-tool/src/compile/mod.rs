@@ -38,7 +38,7 @@ use problems::Problems;
 use reader::{THE_FILE, Table};
 pub use scenario::{idle_faults, parse_scenario};
 pub use schema::schema;
-pub use show::{Shown, show};
+pub use show::{Shown, show, show_with};
 pub(crate) use syntax::FILE_SIZE;
 pub(crate) use value::shown_ms;
 

@@ -6,13 +6,13 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use dunlin_config_format::config::{Config, Filter, I2cBus, Mqtt, Or, Payload, QoS, Report, Sensor};
+use dunlin_config_format::config::{Config, Filter, I2cBus, Or, Payload, QoS, Report, Sensor};
 use dunlin_config_format::driver::OptionValues;
 use dunlin_config_format::image::Image;
 
 use super::placeholder::escaped;
 use super::value::shown_ms;
-use super::{Source, compile};
+use super::{SecretSource, Source, compile};
 
 /// The file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,18 @@ pub struct Shown {
 /// # Errors
 /// Why the bytes are no image that this version reads.
 pub fn show(image: &[u8]) -> Result<Shown, String> {
+    show_with(image, None)
+}
+
+/// Writes the file of an image whose password comes from `source`, where that is known.
+///
+/// # Errors
+/// As [`show`].
+pub fn show_with(image: &[u8], source: Option<&SecretSource>) -> Result<Shown, String> {
     let parsed = Image::parse(image).map_err(|error| format!("not an image: {error:?}"))?;
     let config = Config::decode(parsed.body)
         .map_err(|error| format!("an image that this version of dunlin can't read: {error:?}"))?;
-    let text = file(&config);
+    let text = file(&config, source);
     let compiled = compile(&Source { name: String::new(), text: text.clone() });
     let is_exact = compiled.image.is_some_and(|again| {
         Image::parse(&again).is_ok_and(|again| (again.body, again.assets) == (parsed.body, parsed.assets))
@@ -40,10 +48,10 @@ pub fn show(image: &[u8]) -> Result<Shown, String> {
     Ok(Shown { text, is_exact })
 }
 
-fn file(config: &Config<'_>) -> String {
+fn file(config: &Config<'_>, source: Option<&SecretSource>) -> String {
     let mut out = String::new();
     device(&mut out, config);
-    mqtt(&mut out, &config.mqtt);
+    mqtt(&mut out, config, source);
     link(&mut out, config);
     for bus in config.i2c.iter() {
         table(&mut out, &format!("i2c.{}", bus.id));
@@ -93,14 +101,14 @@ fn device(out: &mut String, config: &Config<'_>) {
     optional(out, "label", config.device.label);
 }
 
-fn mqtt(out: &mut String, mqtt: &Mqtt<'_>) {
+fn mqtt(out: &mut String, config: &Config<'_>, source: Option<&SecretSource>) {
+    let mqtt = &config.mqtt;
     table(out, "mqtt");
     optional(out, "broker", Some(&format!("{}:{}", mqtt.host, mqtt.port.0)));
     optional(out, "client-id", mqtt.client_identifier);
     optional(out, "username", mqtt.username);
     if mqtt.has_password {
-        out.push_str("# An image does not tell where its password comes from.\n");
-        line(out, "password", "{ env = \"MQTT_PASSWORD\" }");
+        password(out, config.device.name, source);
     }
     line(out, "keep-alive", seconds(mqtt.keep_alive_s));
     optional(out, "prefix", Some(mqtt.prefix()));
@@ -109,6 +117,22 @@ fn mqtt(out: &mut String, mqtt: &Mqtt<'_>) {
         0 => line(out, "stats", false),
         _ => line(out, "stats", seconds(mqtt.stats_every_s)),
     }
+}
+
+/// Writes where the password comes from. An image does not know: a variable that has the device's name in its own is no other
+/// device's.
+fn password(out: &mut String, device: &str, source: Option<&SecretSource>) {
+    let (key, place) = match source {
+        Some(SecretSource::Env(name)) => ("env", name.clone()),
+        Some(SecretSource::File(path)) => ("file", path.clone()),
+        Some(SecretSource::Plain(_)) | None => {
+            let name = format!("MQTT_PASSWORD_{}", device.to_uppercase().replace('-', "_"));
+            let _ =
+                writeln!(out, "# An image holds no password: `export {name}=…` before this file is pushed.");
+            ("env", name)
+        }
+    };
+    line(out, "password", format!("{{ {key} = {} }}", quoted(&place)));
 }
 
 fn link(out: &mut String, config: &Config<'_>) {

@@ -9,6 +9,7 @@ use crate::command::{
     Exit, bridge, check, compile, completions, diff, erase, explain, flash, info, monitor, new, ports, probe,
     pull, push, read, restart, rollback, schema, show, simulate,
 };
+use crate::terminal;
 
 /// The verbs by what they are for; clap can't group subcommands itself. A test compares it with the verbs there are.
 const VERBS: &str = "\
@@ -50,7 +51,7 @@ Ends with 0: done; 1: the file is refused; 2: the board or the line failed; 64: 
     about,
     help_template = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\nOptions:\n{options}\n"
 )]
-#[command(after_help = VERBS, subcommand_required = false)]
+#[command(subcommand_required = false)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -83,8 +84,8 @@ enum Verb {
 
 /// Runs the command line: the program's name and its arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed =
-        Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let command = Cli::command().after_help(verbs(terminal::columns()));
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
@@ -126,6 +127,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Returns the list of verbs for a terminal with so many columns: what a verb does stays beside it.
+fn verbs(columns: Option<usize>) -> String {
+    let indent = |line: &str| if line.starts_with(' ') { 15 } else { 0 };
+    VERBS.lines().map(|line| terminal::wrapped(line, indent(line), columns) + "\n").collect()
 }
 
 /// What `dunlin` alone says: at most 15 lines, no port opened.
@@ -171,6 +178,15 @@ mod tests {
         for verb in listed {
             assert!(verbs.contains(&verb), "`{verb}` is listed and does not exist");
         }
+    }
+
+    #[test]
+    fn what_a_verb_does_stays_beside_it_on_a_narrow_terminal() {
+        assert_eq!(verbs(None), VERBS);
+        let narrow = verbs(Some(40));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+        assert!(narrow.contains("\n  read         measure a sensor now\n"), "{narrow}");
+        assert!(narrow.contains("\n  new          write a file to begin\n               with\n"), "{narrow}");
     }
 
     #[test]

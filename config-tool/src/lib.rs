@@ -19,3 +19,4 @@ pub mod package;
 pub mod remote;
 #[cfg(not(target_family = "wasm"))]
 pub mod simulate;
+mod terminal;

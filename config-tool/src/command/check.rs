@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::{CommandError, DEFAULT_FILE, Exit, STANDARD};
 use crate::compile::{Budget, Compiled, FILE_SIZE, Severity, Source, budget, compile, more};
 use crate::package::{missing_secrets, not_there};
+use crate::terminal::{columns, wrapped};
 
 /// How problems are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,6 +74,11 @@ fn unreadable(file: &Path, error: &str, format: Format) {
     }
 }
 
+/// Returns how wide the lines for people may be; none where a program reads them.
+fn terminal_columns() -> Option<usize> {
+    std::io::stdout().is_terminal().then(columns).flatten()
+}
+
 /// Returns whether colours are wanted: at a terminal, unless `NO_COLOR` is set and not empty (no-color.org).
 pub(crate) fn has_color() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -123,14 +129,15 @@ pub(crate) fn read(file: &Path) -> Result<Source, CommandError> {
 }
 
 fn tell(source: &Source, compiled: &Compiled, missing: &[String], refused: bool, format: Format) {
-    let color = has_color();
+    let (color, columns) = (has_color(), terminal_columns());
+    let say = |line: String, indent| println!("{}", wrapped(&line, indent, columns));
     if format == Format::Human {
         let device = compiled.device.as_deref().unwrap_or("unnamed");
         println!("{}: device `{device}`", source.name);
     }
     for problem in &compiled.diagnostics {
         match format {
-            Format::Human => println!("\n{}", problem.human(source, color).trim_end()),
+            Format::Human => println!("\n{}", problem.human_in(source, color, columns).trim_end()),
             Format::Short => println!("{}", problem.short(source)),
             Format::Json => println!("{}", problem.json(source)),
         }
@@ -149,11 +156,11 @@ fn tell(source: &Source, compiled: &Compiled, missing: &[String], refused: bool,
     let count = |severity| compiled.diagnostics.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match &compiled.image {
-        None => println!(
-            "\nrefused: {}, {}; `dunlin explain CODE` tells more",
-            counted(errors, "error"),
-            counted(warnings, "warning")
-        ),
+        None => {
+            println!();
+            let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+            say(format!("refused: {counts}; `dunlin explain CODE` tells more"), 2);
+        }
         Some(image) => {
             let budget = budget(image);
             println!(
@@ -165,9 +172,9 @@ fn tell(source: &Source, compiled: &Compiled, missing: &[String], refused: bool,
                 }
             );
             for (name, value) in budget {
-                println!("  {name:<16} {value}");
+                say(format!("  {name:<16} {value}"), 19);
             }
-            missing.iter().for_each(|secret| println!("{}", note(secret)));
+            missing.iter().for_each(|secret| say(note(secret), 2));
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use crate::terminal::wrapped;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -107,6 +109,10 @@ impl Source {
 
 /// Most characters of a line that are shown, about.
 const SHOWN: usize = 160;
+/// So many are shown even where the terminal has fewer columns.
+const SHOWN_MIN: usize = 20;
+/// Columns beside the number and the text of a line, with those for `…` at both ends.
+const MARGIN: usize = 5;
 
 /// A line as it may be shown, and what stands below it.
 struct Excerpt {
@@ -137,26 +143,35 @@ impl Diagnostic {
 
     /// Returns the problem with the line it is in and a caret below it.
     pub fn human(&self, source: &Source, color: bool) -> String {
+        self.human_in(source, color, None)
+    }
+
+    /// Returns the problem with the line it is in and a caret below it, for a terminal with so many columns.
+    pub(crate) fn human_in(&self, source: &Source, color: bool, columns: Option<usize>) -> String {
         let (line, column) = source.position(self.span.start);
-        let Excerpt { text, indent, caret } = self.excerpt(source);
+        let margin = line.to_string().len() + MARGIN;
+        let shown = columns.map_or(SHOWN, |columns| columns.saturating_sub(margin).clamp(SHOWN_MIN, SHOWN));
+        let Excerpt { text, indent, caret } = self.excerpt(source, shown);
         let paint = |code: &str, text: &str| {
             if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
         let accent = if self.severity == Severity::Error { "1;31" } else { "1;33" };
         let gutter = " ".repeat(line.to_string().len());
         let mut out = String::new();
-        let head = paint(accent, &format!("{}[{}]", self.severity_name(), self.code.name()));
-        let _ = writeln!(out, "{head}: {}", self.message);
+        let head = format!("{}[{}]", self.severity_name(), self.code.name());
+        let told = wrapped(&format!("{head}: {}", self.message), 2, columns);
+        let _ = writeln!(out, "{}", told.replacen(&head, &paint(accent, &head), 1));
         let _ = writeln!(out, "{gutter}--> {}:{line}:{column}", printable(&source.name));
         let _ = writeln!(out, "{gutter} |");
         let _ = writeln!(out, "{line} | {text}");
         let _ = writeln!(out, "{gutter} | {indent}{}", paint(accent, &caret));
-        let _ = writeln!(out, "{gutter} = help: {}", self.help);
+        let help = format!("{gutter} = help: {}", self.help);
+        let _ = writeln!(out, "{}", wrapped(&help, gutter.len() + " = help: ".len(), columns));
         out
     }
 
     /// Cuts the problem's line to what fits around the caret, hides secrets, and writes control characters out.
-    fn excerpt(&self, source: &Source) -> Excerpt {
+    fn excerpt(&self, source: &Source, shown: usize) -> Excerpt {
         let at = self.span.start.min(source.text.len());
         let (before, after) = source.text.split_at_checked(at).unwrap_or((&source.text, ""));
         let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -165,14 +180,14 @@ impl Diagnostic {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let column = before.get(start..).unwrap_or_default().chars().count();
         // The caret is in the middle of what is shown of a long line.
-        let first = column.saturating_sub(SHOWN / 2);
+        let first = column.saturating_sub(shown / 2);
         let mut excerpt = Excerpt { text: String::new(), indent: String::new(), caret: String::new() };
         if first > 0 {
             excerpt.text.push('…');
             excerpt.indent.push(' ');
         }
         let mut told = None;
-        for (offset, each) in line.char_indices().skip(first).take(SHOWN) {
+        for (offset, each) in line.char_indices().skip(first).take(shown) {
             let place = start + offset;
             let range = self.hidden.iter().position(|range| range.contains(&place));
             let piece = match range {
@@ -190,7 +205,7 @@ impl Diagnostic {
             }
             excerpt.text.push_str(&piece);
         }
-        if line.chars().nth(first + SHOWN).is_some() {
+        if line.chars().nth(first + shown).is_some() {
             excerpt.text.push('…');
         }
         if excerpt.caret.is_empty() {
@@ -238,4 +253,33 @@ pub(super) fn printable(text: &str) -> String {
         if steers(each) { out.extend(each.escape_default()) } else { out.push(each) }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_fits_into_a_narrow_terminal_and_keeps_its_caret() {
+        let text = "[sensor.lux]\ndriver = \"tsl2951\" # a comment that goes on for long\n".to_owned();
+        let source = Source { name: "n.toml".to_owned(), text };
+        let span = 22..31;
+        let (message, help) = ("unknown driver `tsl2951` of a sensor", "did you mean `tsl2591`, or another?");
+        let problem = Diagnostic {
+            code: Code::UnknownName,
+            severity: Severity::Error,
+            span,
+            message: message.to_owned(),
+            help: help.to_owned(),
+            hidden: Vec::new(),
+        };
+        let told = problem.human_in(&source, false, Some(36));
+        let expected = "error[D010]: unknown driver\n  `tsl2951` of a sensor\n --> n.toml:2:10\n  |\n\
+                        2 | driver = \"tsl2951\" # a comment…\n  |          ^^^^^^^^^\n\
+                        \u{20} = help: did you mean `tsl2591`, or\n          another?\n";
+        assert_eq!(told, expected);
+        assert!(
+            problem.human_in(&source, true, Some(36)).starts_with("\x1b[1;31merror[D010]\x1b[0m: unknown")
+        );
+    }
 }

@@ -31,7 +31,7 @@ fn every_happening_is_a_line() {
             retained: false,
         },
         Happening::Message { topic: "raw", payload: &[0, 0xff], qos: 1, retained: true },
-        Happening::FaultBegins { name: "unplugged", kind: "sensor-gone", lasts: true },
+        Happening::FaultBegins { name: "unplugged", kind: "sensor-gone", lasts: true, cuts_power: false },
         Happening::SampleFailed { sensor: "lux-1", reason: "nack" },
         Happening::FaultEnds { name: "unplugged", kind: "sensor-gone" },
         Happening::Flash { operation: FlashOperation::Erase, address: 0xac000, len: 4096 },
@@ -101,7 +101,12 @@ fn eventful() -> Trace {
         while let Some(event) = schedule.due(now) {
             let (name, kind) = (event.fault.name.as_str(), event.fault.kind.name());
             let happening = match event.edge {
-                Edge::Begin => Happening::FaultBegins { name, kind, lasts: event.fault.duration.is_some() },
+                Edge::Begin => Happening::FaultBegins {
+                    name,
+                    kind,
+                    lasts: event.fault.duration.is_some(),
+                    cuts_power: false,
+                },
                 Edge::End => Happening::FaultEnds { name, kind },
             };
             trace.add(event.at, happening);
@@ -169,6 +174,28 @@ fn an_eventful_run_is_drawn_the_same_each_time() {
     assert_eq!(drawing.matches("<polyline").count(), 5, "the world, and readings interrupted three times");
 }
 
+/// A board without power is connected to nobody, whatever the broker believes, and starts as it did first.
+#[test]
+fn a_blackout_ends_the_session_and_both_starts_are_drawn() {
+    let mut trace = Trace::new();
+    let second = Instant::from_secs;
+    trace.add(second(0), Happening::Started { cause: "power-on" });
+    trace.add(second(1), Happening::Session { begins: true });
+    let kind = "power-cut";
+    trace.add(second(40), Happening::FaultBegins { name: "dark", kind, lasts: true, cuts_power: true });
+    trace.add(second(60), Happening::FaultEnds { name: "dark", kind });
+    trace.add(second(60), Happening::Started { cause: "power-on" });
+    trace.finish(second(90));
+    let drawing = plot(&trace, "n");
+    // 90 s are 900 pixels behind the first 76.
+    let bars: Vec<&str> = drawing.lines().filter(|line| line.contains("#188038")).collect();
+    assert_eq!(bars.len(), 2, "{drawing}");
+    assert!(bars[0].contains("x=\"86.0\"") && bars[0].contains("width=\"390.0\""), "{}", bars[0]);
+    assert!(bars[1].contains("x=\"676.0\"") && bars[1].contains("width=\"300.0\""), "{}", bars[1]);
+    assert!(drawing.contains(">2 starts \u{b7} power-on<") && drawing.contains("M76.0"), "{drawing}");
+    assert!(drawing.contains("class=\"off\">dark<"), "{drawing}");
+}
+
 #[test]
 fn a_simulated_month_is_drawn_in_bounded_size() {
     let mut trace = Trace::new();
@@ -205,7 +232,10 @@ proptest! {
                 2 => Happening::SampleFailed { sensor: name, reason: name },
                 3 => Happening::Message { topic: name, payload: name.as_bytes(), qos: 2, retained: true },
                 4 => Happening::Session { begins: number % 2 == 0 },
-                5 => Happening::FaultBegins { name, kind: name, lasts: number % 2 == 0 },
+                5 => {
+                    let (lasts, cuts_power) = (number % 2 == 0, number % 3 == 0);
+                    Happening::FaultBegins { name, kind: name, lasts, cuts_power }
+                }
                 6 => Happening::FaultEnds { name, kind: name },
                 7 => Happening::Flash { operation: FlashOperation::Erase, address: *number, len: 0 },
                 _ => Happening::Started { cause: name },

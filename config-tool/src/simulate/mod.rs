@@ -19,7 +19,7 @@ use dunlin_twin::simulation::{Incident, Simulation};
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
 use dunlin_twin::world::network::upstream::ConnectionNumber;
-use dunlin_twin::world::scenario::Scenario;
+use dunlin_twin::world::scenario::{FaultKind, Scenario};
 use dunlin_twin::world::trace::{FlashOperation, Happening, Trace};
 use embassy_time::{Duration, Instant};
 
@@ -198,7 +198,9 @@ impl Story {
                 if kind == "power-cut" {
                     self.cut = Some(name.clone());
                 }
-                self.push(at, Event::Fault { name, kind, begins, lasts: fault.duration.is_some() });
+                let cuts_power = matches!(fault.kind, FaultKind::PowerCut { operation: None });
+                let lasts = fault.duration.is_some();
+                self.push(at, Event::Fault { name, kind, begins, lasts, cuts_power });
             }
             Incident::Light(value) if wants_light => {
                 self.trace.add(at, Happening::Truth { quantity: "illuminance", unit: "lx", value });

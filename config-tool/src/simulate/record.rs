@@ -76,6 +76,8 @@ pub enum Event {
         begins: bool,
         /// Whether an end will follow.
         lasts: bool,
+        /// Whether the board has no power until then.
+        cuts_power: bool,
     },
     /// What else a person should know.
     Note(String),
@@ -171,8 +173,8 @@ pub(super) fn happening(event: &Event) -> Option<Happening<'_>> {
         Event::Connected { .. } => Happening::Session { begins: true },
         Event::Disconnected { .. } => Happening::Session { begins: false },
         Event::Started(cause) => Happening::Started { cause },
-        Event::Fault { name, kind, begins: true, lasts } => {
-            Happening::FaultBegins { name, kind, lasts: *lasts }
+        Event::Fault { name, kind, begins: true, lasts, cuts_power } => {
+            Happening::FaultBegins { name, kind, lasts: *lasts, cuts_power: *cuts_power }
         }
         Event::Fault { name, kind, begins: false, .. } => Happening::FaultEnds { name, kind },
         Event::Health { .. }

@@ -70,6 +70,8 @@ pub enum Happening<'a> {
         kind: &'a str,
         /// Whether an end will follow.
         lasts: bool,
+        /// Whether the board has no power until then.
+        cuts_power: bool,
     },
     /// A fault of the scenario ended.
     FaultEnds {
@@ -161,13 +163,15 @@ struct Lane {
 }
 
 /// Something that lasts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Span {
     name: String,
     from: Instant,
     to: Option<Instant>,
     /// It is over as soon as it begins.
     momentary: bool,
+    /// The board has no power meanwhile.
+    cuts_power: bool,
 }
 
 impl Trace {
@@ -224,9 +228,9 @@ impl Trace {
                     _ => {}
                 }
             }
-            Happening::FaultBegins { name, lasts, .. } => {
+            Happening::FaultBegins { name, lasts, cuts_power, .. } => {
                 self.counts.faults += 1;
-                self.faults.push(Span { momentary: !lasts, ..Span::begin(name, at) });
+                self.faults.push(Span { momentary: !lasts, cuts_power, ..Span::begin(name, at) });
             }
             Happening::FaultEnds { name, .. } => {
                 if let Some(fault) = open(&mut self.faults, name) {
@@ -285,7 +289,7 @@ impl Trace {
 
 impl Span {
     fn begin(name: &str, at: Instant) -> Self {
-        Self { name: name.to_owned(), from: at, to: None, momentary: false }
+        Self { name: name.to_owned(), from: at, to: None, momentary: false, cuts_power: false }
     }
 }
 

@@ -36,20 +36,24 @@ const TRUTH_COLOR: &str = "#9aa0a6";
 const GRID_COLOR: &str = "#e6e8eb";
 const AXIS_COLOR: &str = "#5f6368";
 const FAULT_COLOR: &str = "#d93025";
+/// Of a board without power.
+const OFF_COLOR: &str = "#5f6368";
 const MESSAGE_COLOR: &str = "#3c4043";
 const SESSION_COLOR: &str = "#188038";
 
 const STYLES: &str = "text{font-family:system-ui,'DejaVu Sans',Arial,sans-serif;fill:#202124}\
 .title{font-size:17px;font-weight:600}.sub{font-size:12px;fill:#5f6368}.panel{font-size:12px;font-weight:600}\
-.small{font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}.tick{font-size:11px;fill:#5f6368}.fault{font-size:11px;fill:#b3261e}";
+.small{font-size:11px}.rim{fill:#fff;stroke:#fff;stroke-width:3px;stroke-linejoin:round}\
+.tick{font-size:11px;fill:#5f6368}.fault{font-size:11px;fill:#b3261e}.off{font-size:11px;fill:#3c4043}";
 
 /// Draws `trace` as an SVG document.
 pub fn plot(trace: &Trace, title: &str) -> String {
     let end = trace.end.map_or(0.0, seconds).max(0.001);
     let mut plot = Plot { svg: Svg::new(), time: Scale::new((0.0, end), (LEFT, RIGHT)), end, y: 30.0 };
     plot.svg.text((LEFT, plot.y), Anchor::Start, "title", title);
-    plot.svg.text((RIGHT, plot.y), Anchor::End, "sub", &summary(trace));
-    plot.y += 22.0;
+    plot.y += 18.0;
+    plot.svg.text((LEFT, plot.y), Anchor::Start, "sub", &summary(trace));
+    plot.y += 14.0;
     let top = plot.fault_labels(&trace.faults);
     // Shades lie below everything else, but how far down they reach is known only at the end.
     let above = core::mem::replace(&mut plot.svg, Svg::new());
@@ -100,6 +104,31 @@ fn panels(series: &[Series]) -> Vec<Vec<&Series>> {
     panels
 }
 
+/// Returns sessions without the times at which the board had no power: the broker notices later that it is gone.
+fn with_power(sessions: &[Span], faults: &[Span]) -> Vec<Span> {
+    let mut rest: Vec<Span> = sessions.to_vec();
+    for cut in faults.iter().filter(|fault| fault.cuts_power && !fault.momentary) {
+        let end = cut.to.unwrap_or(Instant::MAX);
+        rest = rest
+            .into_iter()
+            .flat_map(|span| {
+                let to = span.to.unwrap_or(Instant::MAX);
+                if to <= cut.from || span.from >= end {
+                    return vec![span];
+                }
+                let before = Span { to: Some(cut.from), ..span.clone() };
+                let after = Span { from: end, ..span };
+                [before, after]
+                    .into_iter()
+                    .filter(|piece| piece.to.is_none_or(|to| piece.from < to))
+                    .filter(|piece| piece.from < Instant::MAX)
+                    .collect()
+            })
+            .collect();
+    }
+    rest
+}
+
 struct Plot {
     svg: Svg,
     time: Scale,
@@ -122,7 +151,8 @@ impl Plot {
             }
             row_ends[row] = x + width + 8.0;
             let y = self.y + (row as f64 + 0.7) * FAULT_ROW_HEIGHT;
-            self.svg.text((x, y), Anchor::Start, "fault", &fault.name);
+            let style = if fault.cuts_power { "off" } else { "fault" };
+            self.svg.text((x, y), Anchor::Start, style, &fault.name);
         }
         self.y += row_ends.len() as f64 * FAULT_ROW_HEIGHT;
         self.y
@@ -132,11 +162,12 @@ impl Plot {
         for fault in faults {
             let from = self.time.at(seconds(fault.from));
             let to = self.time.at(fault.to.map_or(self.end, seconds)).max(from + 1.0);
+            let (color, opacity) = if fault.cuts_power { (OFF_COLOR, 0.22) } else { (FAULT_COLOR, 0.10) };
             if fault.momentary {
-                self.svg.line((from, top), (from, bottom), FAULT_COLOR, "4 3");
+                self.svg.line((from, top), (from, bottom), color, "4 3");
             } else {
-                self.svg.rect((from, top), (to - from, bottom - top), FAULT_COLOR, 0.10);
-                self.svg.line((from, top), (from, bottom), "#f0b8b3", "");
+                self.svg.rect((from, top), (to - from, bottom - top), color, opacity);
+                self.svg.rect((from, top), (1.0, bottom - top), color, 0.3);
             }
         }
     }
@@ -183,7 +214,7 @@ impl Plot {
                 None => (format!("{} in the world", each.name), TRUTH_COLOR),
             };
             self.svg.rect((x, y - 6.0), (14.0, 3.0), color, 1.0);
-            self.svg.text((x + 19.0, y), Anchor::Start, "small", &label);
+            self.svg.rimmed_text((x + 19.0, y), Anchor::Start, "small", &label);
             x += 19.0 + label.chars().count() as f64 * CHARACTER_WIDTH + 18.0;
         }
     }
@@ -222,7 +253,8 @@ impl Plot {
             self.bars(&format!("{sensor} gives no readings"), failures, FAULT_COLOR);
         }
         if !trace.sessions.is_empty() {
-            self.bars("connected to the broker", trace.sessions.iter(), SESSION_COLOR);
+            let sessions = with_power(&trace.sessions, &trace.faults);
+            self.bars("connected to the broker", sessions.iter(), SESSION_COLOR);
         }
         for lane in trace.topics.iter().take(TOPICS_MAX) {
             let count = lane.bins.count();
@@ -239,8 +271,15 @@ impl Plot {
         if !erased.is_empty() {
             self.ticks("flash: sector erased", &erased, COLORS[1]);
         }
-        for (at, cause) in trace.starts.iter().skip(1) {
-            self.ticks(&format!("start: {cause}"), &[at.as_micros()], FAULT_COLOR);
+        let mut causes: Vec<&str> = trace.starts.iter().map(|(_, cause)| cause.as_str()).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        for cause in causes {
+            let times = trace.starts.iter().filter(|(_, its)| its == cause).map(|(at, _)| at.as_micros());
+            let times: Vec<u64> = times.collect();
+            let noun = if times.len() == 1 { "start" } else { "starts" };
+            let color = if matches!(cause, "watchdog" | "panic") { FAULT_COLOR } else { OFF_COLOR };
+            self.ticks(&format!("{} {noun} \u{b7} {cause}", times.len()), &times, color);
         }
     }
 
@@ -250,7 +289,7 @@ impl Plot {
     }
 
     fn ticks(&mut self, label: &str, times_us: &[u64], color: &str) {
-        self.svg.text((LEFT + 2.0, self.y + 12.0), Anchor::Start, "small", label);
+        self.svg.rimmed_text((LEFT + 2.0, self.y + 12.0), Anchor::Start, "small", label);
         // Several in one column of pixels look like one.
         let mut columns: Vec<f64> = times_us.iter().map(|&at| self.time.at(at as f64 / 1e6)).collect();
         columns.dedup_by_key(|x| (*x * 2.0).round() as i64);
@@ -259,7 +298,7 @@ impl Plot {
     }
 
     fn bars<'s>(&mut self, label: &str, spans: impl Iterator<Item = &'s Span>, color: &str) {
-        self.svg.text((LEFT + 2.0, self.y + 12.0), Anchor::Start, "small", label);
+        self.svg.rimmed_text((LEFT + 2.0, self.y + 12.0), Anchor::Start, "small", label);
         for span in spans {
             let from = self.time.at(seconds(span.from));
             let to = self.time.at(span.to.map_or(self.end, seconds)).max(from + 1.0);

@@ -72,6 +72,13 @@ impl Svg {
         ));
     }
 
+    /// Writes a text with a white rim, so that it can be read above lines. The rim is a text of its own: not everything that
+    /// shows SVG knows `paint-order`.
+    pub(super) fn rimmed_text(&mut self, at: (f64, f64), anchor: Anchor, style: &str, text: &str) {
+        self.text(at, anchor, &format!("{style} rim"), text);
+        self.text(at, anchor, style, text);
+    }
+
     pub(super) fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, style: &str, text: &str) {
         self.reach(y + 4.0);
         let anchor = match anchor {

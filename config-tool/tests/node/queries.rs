@@ -52,6 +52,23 @@ fn an_empty_board_is_probed_and_read() {
     assert!(refused.unwrap_err().is(Refusal::NothingStored));
 }
 
+/// The simulator wires what the configuration names, and nothing else; 0x28 is the chip's own second address.
+#[test]
+fn sensors_are_where_the_configuration_has_them() {
+    let mut world = World::new();
+    let probed = |world: &mut World, sda, scl| {
+        let reply = world.run(&mut Ask::new(&ProbeRequest { sda, scl }, Patience::MEASURE).unwrap()).unwrap();
+        m::decode::<ProbeReply<'_>>(&reply).unwrap().addresses.to_vec()
+    };
+    world.run_s(1);
+    assert_eq!(probed(&mut world, 4, 5), [0x28, 0x29], "a board without a configuration has one to try");
+    assert!(probed(&mut world, 12, 13).is_empty());
+    let elsewhere = Wish { pins: (12, 13), ..Wish::default() };
+    assert_eq!(world.push(package(elsewhere)), Ok(Pushed::Confirmed));
+    assert_eq!(probed(&mut world, 12, 13), [0x28, 0x29]);
+    assert!(probed(&mut world, 14, 2).is_empty());
+}
+
 #[test]
 fn info_and_pull_tell_what_was_pushed() {
     let mut world = running();

@@ -30,11 +30,20 @@ pub(crate) struct Wish {
     pub(crate) confirm_within_s: u32,
     pub(crate) has_password: bool,
     pub(crate) port: u32,
+    /// Of the sensor's bus: data and clock.
+    pub(crate) pins: (u8, u8),
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Wish { topic: "test-topic", period_ms: 2000, confirm_within_s: 60, has_password: false, port: 1883 }
+        Wish {
+            topic: "test-topic",
+            period_ms: 2000,
+            confirm_within_s: 60,
+            has_password: false,
+            port: 1883,
+            pins: (4, 5),
+        }
     }
 }
 
@@ -45,7 +54,8 @@ pub(crate) fn package(wish: Wish) -> Package {
 
 /// Makes a package of a wish with assets, which make it longer.
 pub(crate) fn package_with(wish: Wish, assets: &[u8]) -> Package {
-    let bus = [I2cBus { id: "main", sda: 4, scl: 5, frequency_hz: Or(100_000) }];
+    let (sda, scl) = wish.pins;
+    let bus = [I2cBus { id: "main", sda, scl, frequency_hz: Or(100_000) }];
     let sensor = [Sensor {
         id: "lux-1",
         label: None,

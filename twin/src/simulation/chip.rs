@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 
 use dunlin_agent::platform::ResetCause;
 use dunlin_config_format::config::Config;
-use dunlin_config_format::flash_map::SLOTS;
 use dunlin_config_format::frame::{Received, Receiver, channel};
-use dunlin_config_format::image::{HEADER_SIZE, Header};
 use embassy_time::{Duration, Instant};
-use embedded_storage::nor_flash::ReadNorFlash as _;
 use rand_core::Rng;
 use rand_pcg::Pcg32;
 
+use super::deployed::{USUAL_PINS, bodies, changes};
 use crate::chip::peripherals::rtc::Cause;
 use crate::chip::time::Time;
 use crate::chip::{Chip, End, Settings};
@@ -27,8 +25,6 @@ const SLICE: Duration = Duration::from_micros(500);
 /// How far the world may be ahead of a chip that is busy. A computer that is too slow for real time slows the world down;
 /// else the chip would have ever more to catch up with before it answers anyone.
 const LEAD: Duration = Duration::from_millis(10);
-/// Pins that have a bus on every board, for a board without a configuration.
-const USUAL_PINS: (u8, u8) = (4, 5);
 
 /// A chip, and the host's end of its network.
 pub(super) struct ChipNode {
@@ -146,7 +142,7 @@ impl ChipNode {
 
     /// Wires the buses that the images in flash name, as a person does who deploys them.
     fn follow_wiring(&mut self, flash: &NorFlash) {
-        let changes = flash.counts().programs + flash.counts().erases;
+        let changes = changes(flash);
         if changes == self.seen {
             return;
         }
@@ -154,14 +150,7 @@ impl ChipNode {
             self.chip.peripherals().gpio.wire(USUAL_PINS.0, USUAL_PINS.1);
         }
         self.seen = changes;
-        let mut flash = flash.clone();
-        for slot in SLOTS {
-            let mut header = [0; HEADER_SIZE];
-            let read = flash.read(slot.address, &mut header);
-            let Some(header) = read.ok().and_then(|()| Header::decode(&header).ok()) else { continue };
-            let mut body = vec![0; header.body_len as usize];
-            let read = flash.read(slot.address + HEADER_SIZE as u32, &mut body);
-            let Some(config) = read.ok().and_then(|()| Config::decode(&body).ok()) else { continue };
+        for config in bodies(flash).iter().filter_map(|body| Config::decode(body).ok()) {
             for bus in config.i2c.iter() {
                 self.chip.peripherals().gpio.wire(bus.sda, bus.scl);
             }

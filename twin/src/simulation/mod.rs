@@ -7,6 +7,7 @@
 
 mod broker_fault;
 mod chip;
+mod deployed;
 mod native;
 
 use std::cell::RefCell;
@@ -21,7 +22,6 @@ use rand_pcg::Pcg32;
 use crate::chip::Chip;
 use crate::devices::i2c::Wiring;
 use crate::devices::nor_flash::{NorFlash, Tear, Timing};
-use crate::devices::tsl2591::{Part, Tsl2591};
 use crate::native::board::Hardware;
 use crate::native::executor::Spinning;
 use crate::world::clock::Clock;
@@ -33,6 +33,7 @@ use crate::world::scenario::{Edge, Fault, FaultKind, Scenario, Schedule, carry_o
 use crate::world::serial_line::{HostEnd, Noise, SerialLine};
 use broker_fault::{BrokerFault, Faulty};
 use chip::{ChipNode, Outcome};
+use deployed::{Deployed, Light};
 use native::NativeNode;
 
 /// How long a board that was reset takes until the agent runs.
@@ -62,6 +63,7 @@ type Observer = Box<dyn FnMut(Instant, Incident<'_>)>;
 /// A board in a world.
 pub struct Simulation {
     hardware: Hardware,
+    deployed: Deployed,
     node: Node,
     faults: Schedule,
     seed: u64,
@@ -113,21 +115,21 @@ impl Simulation {
         let started = clock.now();
         let observer: Rc<RefCell<Option<Observer>>> = Rc::default();
         let light_observer = Rc::clone(&observer);
-        let wiring = Wiring::furnished(move |bus| {
+        let deployed = Deployed::new(move || -> Light {
             let (environment, observer) = (environment.clone(), Rc::clone(&light_observer));
-            let light = move |at| {
+            Box::new(move |at| {
                 let illuminance_lx = environment.illuminance_lx(at);
                 tell(&observer, at, Incident::Light(illuminance_lx));
                 irradiance(illuminance_lx, environment.infrared_share)
-            };
-            bus.attach(Box::new(Tsl2591::new(Part::default(), light)), started);
+            })
         });
         let random = Pcg32::seed_from_u64(scenario.seed);
         let chip_id = 0x00d0_0000 | (scenario.seed as u32 & 0xffff);
         let hardware =
-            Hardware::new(clock.clone(), flash, wiring, SerialLine::new(), chip_id, random.clone());
+            Hardware::new(clock.clone(), flash, Wiring::new(), SerialLine::new(), chip_id, random.clone());
         Simulation {
             node: node(&hardware, random),
+            deployed,
             hardware,
             faults: Schedule::new(scenario),
             seed: scenario.seed,
@@ -269,6 +271,7 @@ impl Simulation {
     /// happened.
     fn run(&mut self) -> Result<(), Spinning> {
         let now = self.hardware.clock.now();
+        self.deployed.follow(&self.hardware.flash, &self.hardware.wiring, now);
         let outcome = match &mut self.node {
             Node::Native(node) => {
                 node.run()?;

@@ -123,6 +123,11 @@ impl I2cBus {
         self.slots.push(Slot { device, connected: true, selected: false });
     }
 
+    /// Returns whether a device with this address is on the bus, or was before it was taken off.
+    pub fn has(&self, address: u8) -> bool {
+        self.slots.iter().any(|slot| slot.device.address() == address)
+    }
+
     /// Takes the devices at `address` off the bus, as if their cable were pulled.
     pub fn disconnect(&mut self, address: u8) {
         for slot in self.slots.iter_mut().filter(|slot| slot.device.address() == address) {

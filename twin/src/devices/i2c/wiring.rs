@@ -1,7 +1,7 @@
 //! Buses on pins, and the master through which an agent reaches them.
 
 use super::exchange::Master;
-use super::{BusError, I2cBus};
+use super::{BusError, I2cBus, I2cDevice};
 use crate::world::clock::Clock;
 use dunlin_agent::platform::{CLOCK_STRETCH_LIMIT, ClearBus, I2cMaster, I2cPins};
 use embassy_time::{Duration, Instant};
@@ -13,13 +13,9 @@ use std::rc::Rc;
 #[derive(Clone, Default)]
 pub struct Wiring {
     buses: Rc<RefCell<Vec<Line>>>,
-    furnish: Option<Furnish>,
     /// What has befallen the wires, in order.
     faults: Rc<RefCell<Vec<Befall>>>,
 }
-
-/// What puts devices on a bus when it is used for the first time.
-type Furnish = Rc<dyn Fn(&mut I2cBus)>;
 
 /// What a fault does to the bus whose data line has this GPIO number.
 type Befall = Box<dyn Fn(u8, &mut I2cBus)>;
@@ -36,10 +32,27 @@ impl Wiring {
         Self::default()
     }
 
-    /// Returns a board on which every pair of pins that is used gets what `furnish` puts on the bus, as if it had been wired
-    /// for the configuration that uses it.
-    pub fn furnished(furnish: impl Fn(&mut I2cBus) + 'static) -> Self {
-        Wiring { furnish: Some(Rc::new(furnish)), ..Wiring::default() }
+    /// Puts the device that `make` returns on the bus with these GPIO numbers, data line first, unless one with this address is
+    /// there. What has befallen the wires befalls it on a bus that is new.
+    pub fn attach(
+        &self,
+        (sda, scl): (u8, u8),
+        address: u8,
+        now: Instant,
+        make: impl FnOnce() -> Option<Box<dyn I2cDevice>>,
+    ) {
+        let is_new = !self.buses.borrow().iter().any(|line| (line.sda, line.scl) == (sda, scl));
+        self.with_bus(sda, scl, |bus| {
+            if bus.has(address) {
+                return;
+            }
+            if let Some(device) = make() {
+                bus.attach(device, now);
+            }
+            if is_new {
+                self.faults.borrow().iter().for_each(|fault| fault(sda, bus));
+            }
+        });
     }
 
     /// Calls `f` with the bus on these GPIO numbers, which is made if there is none yet.
@@ -47,9 +60,6 @@ impl Wiring {
         let mut buses = self.buses.borrow_mut();
         let index = buses.iter().position(|line| line.sda == sda && line.scl == scl).unwrap_or_else(|| {
             let mut bus = I2cBus::new();
-            if let Some(furnish) = &self.furnish {
-                furnish(&mut bus);
-            }
             for fault in self.faults.borrow().iter() {
                 fault(sda, &mut bus);
             }

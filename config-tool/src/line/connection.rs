@@ -5,15 +5,15 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use super::Target;
+use super::error::{Heard, LineError};
 use super::network::Network;
 use super::port::{self, OpenError};
 use super::reader::{Event, Events};
-use super::share::{self, Listener};
-use super::{Target, folder};
+use super::share::{self, Listener, socket_path};
 use crate::device::{Ask, Failure, Hub, Patience, Station, Task, Time, USUAL_RATE};
 use dunlin_config_format::message::RateRequest;
 
@@ -26,63 +26,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// For the last words at another than the usual speed.
 const FAREWELL: Patience = Patience { timeout: Duration::from_millis(100), tries: 3 };
-
-/// Why business over a line failed.
-#[derive(Debug)]
-pub enum LineError {
-    /// The line can't be opened.
-    Open(OpenError),
-    /// The line broke: the cable is out, or the command that held the port has ended.
-    Broken(String),
-    /// The device refuses, or does not answer.
-    Device(Failure, Heard),
-}
-
-/// What was heard while no device answered: the difference between a dead cable and other firmware.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Bytes of any kind.
-    pub bytes: u64,
-    /// How many of them are not text.
-    pub binary: u64,
-    /// Whole frames.
-    pub frames: u64,
-}
-
-impl std::error::Error for LineError {}
-
-impl fmt::Display for LineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LineError::Open(error) => error.fmt(f),
-            LineError::Broken(error) => write!(f, "the line is broken: {error}"),
-            LineError::Device(Failure::NoAnswer, heard) if heard.frames == 0 => no_answer(f, heard),
-            LineError::Device(failure, _) => failure.fmt(f),
-        }
-    }
-}
-
-fn no_answer(f: &mut fmt::Formatter<'_>, heard: &Heard) -> fmt::Result {
-    f.write_str("the device does not answer; ")?;
-    if heard.bytes == 0 {
-        f.write_str(
-            "nothing at all was heard: check cable (a charging cable has no data lines), port and supply",
-        )
-    } else if heard.binary * 4 > heard.bytes {
-        write!(
-            f,
-            "{} bytes of rubbish were heard: the boot ROM prints at 74,880 baud and looks like this at 115,200, so the board may \
-             be restarting again and again, or run firmware of another speed",
-            heard.bytes
-        )
-    } else {
-        write!(
-            f,
-            "{} bytes of text were heard: the board runs other firmware; `dunlin flash` puts Dunlin's on it",
-            heard.bytes
-        )
-    }
-}
 
 /// An open line.
 pub struct Connection {
@@ -370,30 +313,4 @@ impl fmt::Debug for Connection {
 
 fn broken(error: io::Error) -> LineError {
     LineError::Broken(error.to_string())
-}
-
-/// The socket through which a held line is shared.
-///
-/// # Errors
-/// Where there is no folder for it; in words with the cure.
-pub fn socket_path(target: &Target) -> io::Result<PathBuf> {
-    let name = match target {
-        Target::Simulation => "sim".to_owned(),
-        Target::Port(path) => {
-            // Two names of one port, such as /dev/serial/by-id/…, are one socket.
-            let real = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-            format!("port{}", flat(&real.to_string_lossy()))
-        }
-        Target::Tcp(address) => format!("tcp-{}", flat(address)),
-    };
-    folder::socket(&(name + ".sock"))
-}
-
-fn flat(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
-}
-
-/// Returns whether a simulation on this computer can be joined.
-pub fn simulation_runs() -> bool {
-    socket_path(&Target::Simulation).is_ok_and(|path| share::join(&path).is_some())
 }

@@ -3,6 +3,7 @@
 //! It runs the tasks of [`device`](crate::device) and decides nothing about the protocol.
 
 mod connection;
+mod error;
 pub mod folder;
 mod network;
 mod port;
@@ -11,7 +12,9 @@ mod share;
 mod shared_line;
 mod target;
 
-pub use connection::{Connection, Heard, LineError, simulation_runs, socket_path};
+pub use connection::Connection;
+pub use error::{Heard, LineError};
 pub use port::OpenError;
+pub use share::{simulation_runs, socket_path};
 pub use shared_line::SharedLine;
 pub use target::{Candidate, Chosen, Target, Undecided, candidates, choose};

@@ -1,9 +1,40 @@
 //! The socket through which the holder of a line shares it. Unix only; elsewhere a port has one user.
 
+use std::io;
+use std::path::PathBuf;
+
+use super::{Target, folder};
+
 #[cfg(not(unix))]
 pub(super) use absent::{ClientStream, Listener, join};
 #[cfg(unix)]
 pub(super) use unix::{ClientStream, Listener, join};
+
+/// The socket through which a held line is shared.
+///
+/// # Errors
+/// Where there is no folder for it; in words with the cure.
+pub fn socket_path(target: &Target) -> io::Result<PathBuf> {
+    let name = match target {
+        Target::Simulation => "sim".to_owned(),
+        Target::Port(path) => {
+            // Two names of one port, such as /dev/serial/by-id/…, are one socket.
+            let real = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+            format!("port{}", flat(&real.to_string_lossy()))
+        }
+        Target::Tcp(address) => format!("tcp-{}", flat(address)),
+    };
+    folder::socket(&(name + ".sock"))
+}
+
+fn flat(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
+}
+
+/// Returns whether a simulation on this computer can be joined.
+pub fn simulation_runs() -> bool {
+    socket_path(&Target::Simulation).is_ok_and(|path| join(&path).is_some())
+}
 
 #[cfg(unix)]
 mod unix {

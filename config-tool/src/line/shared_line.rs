@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use super::Target;
-use super::connection::socket_path;
 use super::reader::{Event, Queue};
 use super::share::Listener;
+use super::share::socket_path;
 use crate::device::{ClientId, Hub};
 
 /// The socket of a line in this process, and the multiplexer behind it. Dropping it ends the sharing.

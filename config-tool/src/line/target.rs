@@ -133,7 +133,7 @@ pub fn choose(named: Option<&Target>, device: Option<&str>) -> Result<Chosen, Un
     }
     let found = candidates();
     let remembered = device.and_then(folder::remembered_port);
-    pick(found, remembered, super::connection::simulation_runs())
+    pick(found, remembered, super::share::simulation_runs())
 }
 
 /// The rule of [`choose`], apart from where its facts come from.

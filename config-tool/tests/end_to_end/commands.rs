@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::bench::{Bench, text, tutorial};
 use crate::cable::CabledBoard;
 use crate::mosquitto::Mosquitto;
-use crate::{Bench, text, tutorial};
 
 /// Runs a command with `--json` that must succeed, and returns its object.
 fn answer(bench: &Bench, board: &CabledBoard, arguments: &[&str]) -> Value {

@@ -1,114 +1,23 @@
 //! The product in front of a user: the program, a real mosquitto and its clients, on loopback.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod bench;
 mod cable;
 mod commands;
 mod mosquitto;
+mod over_mqtt;
 mod push;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench::{Bench, event, text, tutorial};
 use cable::CabledBoard;
 use mosquitto::{Mosquitto, repository};
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
-
-/// A folder and a simulation of a test's own, which answers to the name `sim` in that folder.
-struct Bench {
-    folder: PathBuf,
-    simulation: Option<Child>,
-}
-
-impl Bench {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("dunlin-bench-{name}-{}", std::process::id()));
-        fs::create_dir_all(folder.join("runtime")).unwrap();
-        Bench { folder, simulation: None }
-    }
-
-    fn dunlin(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dunlin"));
-        command.args(arguments).current_dir(&self.folder).env("XDG_RUNTIME_DIR", self.folder.join("runtime"));
-        command.env("NO_COLOR", "1").stdin(Stdio::null());
-        command
-    }
-
-    fn simulate(&mut self, arguments: &[&str]) {
-        let mut command = self.dunlin(&[&["simulate"], arguments].concat());
-        // The same cases on the shipping image: `cargo xtask test` runs them with the one that it has built.
-        if let Some(image) = std::env::var_os("DUNLIN_FIRMWARE") {
-            command.arg("--firmware").arg(image);
-        }
-        let log =
-            fs::OpenOptions::new().create(true).append(true).open(self.folder.join("simulate.log")).unwrap();
-        self.simulation = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-    }
-
-    /// Starts another command that stays until [`Bench::kill`].
-    fn stay(&mut self, arguments: &[&str]) {
-        let log = fs::File::create(self.folder.join("stay.log")).unwrap();
-        let mut command = self.dunlin(arguments);
-        self.simulation = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("simulate.log")).unwrap_or_default()
-    }
-
-    /// Runs another command to its end.
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.dunlin(arguments).output().unwrap()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.join(name), text).unwrap();
-    }
-
-    /// Ends the command that stays with Ctrl-C, and returns what it said.
-    fn interrupt(&mut self) -> String {
-        let mut child = self.simulation.take().unwrap();
-        interrupt(&child);
-        child.wait().unwrap();
-        fs::read_to_string(self.folder.join("stay.log")).unwrap()
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.simulation.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.kill();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn tutorial() -> String {
-    fs::read_to_string(repository("examples/configs/tutorial.toml")).unwrap()
-}
-
-/// Presses Ctrl-C.
-fn interrupt(child: &Child) {
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-}
-
-/// Takes `["lux-1", N, L]` apart.
-fn event(line: &str) -> Option<(u64, f64)> {
-    let (second, lux) = line.strip_prefix("[\"lux-1\", ")?.strip_suffix(']')?.split_once(", ")?;
-    Some((second.parse().ok()?, lux.parse().ok()?))
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 #[test]
 fn the_tutorial_reaches_a_real_broker_every_two_seconds() {
@@ -276,66 +185,6 @@ fn every_quality_of_service_is_in_the_brokers_log() {
     ] {
         assert!(log.contains(words), "`{words}` is missing in the broker's log");
     }
-}
-
-/// Monitors a device behind a broker until it is told what is waited for; returns everything.
-fn monitored(bench: &Bench, broker: &str, device: &str, awaited: &str) -> String {
-    let path = bench.folder.join("monitor.log");
-    let log = fs::File::create(&path).unwrap();
-    let mut monitor = bench
-        .dunlin(&["monitor", "--broker", broker, "--device", device])
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let told = || fs::read_to_string(&path).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !told().contains(awaited) && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(50));
-    }
-    interrupt(&monitor);
-    assert!(monitor.wait().unwrap().success());
-    told()
-}
-
-#[test]
-fn a_node_is_asked_over_mqtt() {
-    let broker = Mosquitto::start("ask");
-    let subscriber = broker.subscribe(&["-v", "-t", "#"]);
-    let mut bench = Bench::new("ask");
-    bench.write("node.toml", &tutorial());
-    bench.simulate(&["node.toml", "--broker", &broker.address()]);
-    subscriber.find(Duration::from_secs(10), |line| line.contains("confirmed")).expect("a confirmation");
-    let address = broker.address();
-    let at = ["--broker", address.as_str(), "--device", "esp8266"];
-    let read = bench.run(&[&["read", "lux-1"], &at[..]].concat());
-    assert!(read.status.success() && text(&read).starts_with("illuminance"), "{}", text(&read));
-    assert!(text(&read).contains(" lx"), "{}", text(&read));
-    let wrong = bench.run(&[&["read", "lux-2"], &at[..]].concat());
-    assert_eq!(wrong.status.code(), Some(2));
-    assert!(text(&wrong).contains("no such sensor; it has: lux-1"), "{}", text(&wrong));
-    for at in [&at[..], &["--port", "sim"]] {
-        let none = bench.run(&[&["read"], at].concat());
-        assert_eq!(none.status.code(), Some(64));
-        assert!(text(&none).contains("no sensor is named; the device has: lux-1"), "{}", text(&none));
-    }
-    let info = bench.run(&[&["info", "--json"], &at[..]].concat());
-    let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
-    assert_eq!((&info["device"], &info["facts"]["state"]), (&"esp8266".into(), &"confirmed".into()));
-    let nobody = bench.run(&["info", "--broker", &address, "--device", "nobody"]);
-    assert_eq!(nobody.status.code(), Some(2));
-    assert!(text(&nobody).contains("is `nobody` its name"), "{}", text(&nobody));
-    let away = bench.run(&["info", "--broker", "127.0.0.1:1", "--device", "esp8266"]);
-    assert!(away.status.code() == Some(2) && text(&away).contains("is it there"), "{}", text(&away));
-    for (device, is_there) in [("esp8266", true), ("nobody", false)] {
-        let told = monitored(&bench, &address, device, if is_there { "/status  online" } else { "no node" });
-        assert!(told.contains(&format!("listening to dunlin/{device}/#")), "{told}");
-        assert!(told.contains("a topic of their own are not among them"), "{told}");
-        let missing = format!("no node has told its status below dunlin/{device}:");
-        assert_eq!(told.contains(&missing), !is_there, "{told}");
-    }
-    let half = bench.run(&["info", "--broker", &address]);
-    assert!(half.status.code() == Some(64) && text(&half).contains("--device"), "{}", text(&half));
 }
 
 #[test]

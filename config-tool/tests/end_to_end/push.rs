@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::bench::{Bench, event, interrupt, text, tutorial};
 use crate::mosquitto::{Mosquitto, free_port};
-use crate::{Bench, event, interrupt, text, tutorial};
 
 /// The tutorial with another topic and a short trial.
 fn changed() -> String {

@@ -1,5 +1,7 @@
 //! Where everything is in flash. Addresses count from the start of the flash chip, in bytes; the same on every board.
 
+use core::ops::Range;
+
 /// Smallest unit that can be erased, in bytes.
 pub const SECTOR_SIZE: u32 = 4096;
 /// Largest unit that is programmed at once, in bytes.
@@ -42,6 +44,11 @@ pub const RADIO: Region = Region { address: 0xF_B000, size: 20 * 1024 };
 pub const SIZE: u32 = RADIO.end();
 /// Size of a slot's image: its first three sectors. The fourth holds its state.
 pub const IMAGE_SIZE: u32 = 3 * SECTOR_SIZE;
+
+/// Where the chip sees its flash, byte 0 first: code runs and constants are read there.
+pub const WINDOW: Range<u32> = 0x4020_0000..0x4020_0000 + SIZE;
+/// Where the firmware keeps address, length and CRC-32 of its part in flash: four bytes each, in the part that the boot ROM loads.
+pub const FLASH_CHECK: u32 = 0x4010_0080;
 
 /// Every region in the order of addresses.
 pub const REGIONS: [Region; 8] =

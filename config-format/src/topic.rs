@@ -5,6 +5,22 @@ use heapless::String;
 use crate::config::{Config, Report};
 use crate::limits::{IDENTIFIER_LEN, PREFIX_LEN, TOPIC_LEN};
 
+/// Names in a message of statistics, in their order: the first is in seconds with decimals, the others are counts or
+/// milliseconds.
+pub const STATISTICS: [&str; 11] = [
+    "uptime",
+    "published",
+    "refused",
+    "dropped",
+    "connections",
+    "dead-links",
+    "unanswered",
+    "faults",
+    "missed",
+    "lateness-p99-ms",
+    "lateness-max-ms",
+];
+
 /// A topic name.
 pub type Topic = String<TOPIC_LEN>;
 

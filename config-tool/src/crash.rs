@@ -4,11 +4,10 @@
 
 use std::ops::Range;
 
+use dunlin_config_format::flash_map::WINDOW;
 use dunlin_config_format::image::checksum;
 use dunlin_twin::chip::symbols::Symbols;
 
-/// Where code and constants in flash are seen.
-const WINDOW: Range<u32> = 0x4020_0000..0x4030_0000;
 /// Where a program's variables, and its code are: RAM, IRAM and the window.
 const PROGRAM: [Range<u32>; 2] = [0x3ffe_8000..0x4000_0000, 0x4010_0000..0x4030_0000];
 /// The boot ROM, whose code has no name here.

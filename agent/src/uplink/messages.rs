@@ -4,6 +4,7 @@
 use core::net::Ipv4Addr;
 
 use dunlin_config_format::config::Config;
+use dunlin_config_format::topic::STATISTICS;
 use embassy_time::Instant;
 use minimq::ToPayload;
 
@@ -111,18 +112,24 @@ pub(crate) fn stats(text: &mut Text<'_>, shared: &Shared, now: Instant) {
     let counters = &shared.counters;
     let outbox = shared.outbox.borrow();
     let samples = shared.samples.get();
+    let [uptime, others @ ..] = STATISTICS;
+    let values: [u32; 10] = [
+        counters.published.get(),
+        counters.refused.get(),
+        outbox.dropped(),
+        counters.connections.get(),
+        counters.dead_links.get(),
+        counters.unanswered.get(),
+        samples.faults,
+        samples.missed,
+        samples.lateness_p99_ms,
+        samples.lateness_ms,
+    ];
     text.object(|object| {
-        object.key("uptime").thousandths(shared.boot.uptime_ms(now));
-        object.integer("published", counters.published.get());
-        object.integer("refused", counters.refused.get());
-        object.integer("dropped", outbox.dropped());
-        object.integer("connections", counters.connections.get());
-        object.integer("dead-links", counters.dead_links.get());
-        object.integer("unanswered", counters.unanswered.get());
-        object.integer("faults", samples.faults);
-        object.integer("missed", samples.missed);
-        object.integer("lateness-p99-ms", samples.lateness_p99_ms);
-        object.integer("lateness-max-ms", samples.lateness_ms);
+        object.key(uptime).thousandths(shared.boot.uptime_ms(now));
+        for (name, value) in others.into_iter().zip(values) {
+            object.integer(name, value);
+        }
     });
 }
 

@@ -5,7 +5,7 @@ use dunlin_config_format::driver::Driver;
 use dunlin_config_format::flash_map::SECTOR_SIZE;
 use dunlin_config_format::image::{HEADER_SIZE, Image};
 use dunlin_config_format::limits::{BODY_SIZE, FILTER_WORDS, PAYLOAD_LEN, SENSORS, TOPIC_LEN, VALUE_LEN};
-use dunlin_config_format::topic::Topics;
+use dunlin_config_format::topic::{STATISTICS, Topics};
 use serde_json::json;
 
 const DAY_MS: u64 = 86_400_000;
@@ -16,20 +16,6 @@ const FRAME_LEN: usize = 1 + 4 + 2 + 2 + 1;
 const WORD_SIZE: usize = 4;
 /// Bytes of a number in the node's own messages, at most: that of an unsigned 32-bit integer, or seconds with decimals.
 const NUMBER_LEN: usize = 14;
-/// Names in a message of statistics.
-const STATS: [&str; 11] = [
-    "uptime",
-    "published",
-    "refused",
-    "dropped",
-    "connections",
-    "dead-links",
-    "unanswered",
-    "faults",
-    "missed",
-    "lateness-p99-ms",
-    "lateness-max-ms",
-];
 /// Bytes of a birth message without the names in it, at most: about 300, and more than twice that with a crash and a rollback.
 const BIRTH_LEN: usize = 620;
 /// Bytes of the longest health, `stuck-bus` or `saturated`.
@@ -210,7 +196,7 @@ fn own_packets(config: &Config<'_>, topics: &Topics<'_>) -> Vec<(u64, usize)> {
     let label = config.device.label.unwrap_or(config.device.name);
     let names: usize = config.sensors.iter().map(|sensor| sensor.id.len() + 3).sum();
     let birth = BIRTH_LEN + config.device.name.len() + 2 * label.len() + names;
-    let numbers: usize = STATS.iter().map(|name| name.len() + 4 + NUMBER_LEN).sum();
+    let numbers: usize = STATISTICS.iter().map(|name| name.len() + 4 + NUMBER_LEN).sum();
     let mut own = vec![
         (1, confirmed(&topics.status(), "online".len())),
         // On trial, and confirmed.

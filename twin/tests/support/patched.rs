@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use dunlin_config_format::flash_map;
 use dunlin_config_format::image::checksum;
 use dunlin_twin::chip::symbols::Symbols;
 
-/// Where the image's file has address, length and CRC-32 of the part in flash: 0x80 behind the start of its first segment.
-const FLASH_CHECK: usize = 0x90;
+/// Where the image's file has address, length and CRC-32 of the part in flash: its first segment is behind two headers.
+const FLASH_CHECK: usize = (flash_map::FLASH_CHECK - 0x4010_0000 + 0x10) as usize;
 /// Where the window on flash begins.
-pub const WINDOW: u32 = 0x4020_0000;
+pub const WINDOW: u32 = flash_map::WINDOW.start;
 
 /// The image that `cargo xtask test` has built; its ELF lies beside it.
 pub fn image() -> PathBuf {

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use dunlin_config_format::flash_map::FIRMWARE;
+use dunlin_config_format::flash_map::{FIRMWARE, FLASH_CHECK, WINDOW};
 use dunlin_config_format::image::checksum;
 
 /// First byte of an image.
@@ -19,10 +19,6 @@ const SEGMENTS: u8 = 16;
 const CHECKSUM: u8 = 0xef;
 /// What the ROM can load into: instruction RAM and data RAM.
 const RAM: [Range<u32>; 2] = [0x4010_0000..0x4010_8000, 0x3ffe_8000..0x4000_0000];
-/// The window on flash.
-const WINDOW: Range<u32> = 0x4020_0000..0x4030_0000;
-/// Where this firmware keeps address, length and CRC-32 of its code in flash.
-const FLASH_CHECK: u32 = 0x4010_0080;
 
 /// A segment: the address that it is loaded to, and its bytes.
 type Segment<'b> = (u32, &'b [u8]);

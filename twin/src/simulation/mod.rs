@@ -253,8 +253,8 @@ impl Simulation {
                 Node::Chip(node) => node.step(now, &self.hardware.line, &mut upstream),
             };
             let is_woken = matches!(&self.node, Node::Native(node) if node.is_woken());
-            let is_due = self.next_event().is_some_and(|at| at <= clock.now());
-            if !moved && !is_woken && !is_due {
+            let is_due = || self.next_event().is_some_and(|at| at <= clock.now());
+            if !moved && !is_woken && !is_due() {
                 return Ok(());
             }
             // smoltcp may ask to be polled again at once until time has passed. On a processor a poll takes time; on a

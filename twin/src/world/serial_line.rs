@@ -304,6 +304,9 @@ impl Line {
 
     /// When the receiver raises its interrupt: at the threshold, or after a silence with fewer bytes.
     fn reader_wakes_at(&self) -> Option<u64> {
+        if self.receive_fifo.is_empty() && self.to_board.is_empty() {
+            return None;
+        }
         let missing = RECEIVE_THRESHOLD.saturating_sub(self.receive_fifo.len());
         if missing == 0 {
             return Some(self.received_at);

@@ -73,28 +73,35 @@ pub(super) struct Master {
     pub(super) stretch_limit: Duration,
 }
 
-impl Master {
-    fn bit_ns(self) -> u64 {
-        1_000_000_000 / u64::from(self.frequency_hz.max(1))
-    }
-}
-
 /// Time and bytes of the transaction under way.
 struct Progress {
     start: Instant,
     elapsed_ns: u64,
-    master: Master,
+    bit_ns: u64,
+    stretch_limit: Duration,
     bytes: u64,
 }
 
 impl Progress {
+    fn new(start: Instant, master: Master) -> Self {
+        let bit_ns = 1_000_000_000 / u64::from(master.frequency_hz.max(1));
+        Progress { start, elapsed_ns: 0, bit_ns, stretch_limit: master.stretch_limit, bytes: 0 }
+    }
+
     fn bits(&mut self, count: u64) {
-        self.elapsed_ns = self.elapsed_ns.saturating_add(count.saturating_mul(self.master.bit_ns()));
+        self.elapsed_ns = self.elapsed_ns.saturating_add(count.saturating_mul(self.bit_ns));
     }
 
     fn byte(&mut self) {
         self.bytes += 1;
         self.bits(BYTE_BITS);
+    }
+
+    /// Lets a device hold the clock after a byte, up to the master's limit.
+    fn stretch(&mut self, held: Duration) -> Result<(), BusError> {
+        let length = held.min(self.stretch_limit);
+        self.elapsed_ns = self.elapsed_ns.saturating_add(length.as_micros().saturating_mul(1000));
+        if held > length { Err(BusError::ClockHeld) } else { Ok(()) }
     }
 
     fn now(&self) -> Instant {
@@ -115,7 +122,7 @@ impl I2cBus {
         start: Instant,
         master: Master,
     ) -> (Result<(), BusError>, Duration) {
-        let mut progress = Progress { start, elapsed_ns: 0, master, bytes: 0 };
+        let mut progress = Progress::new(start, master);
         let outcome = self.exchange(address, operations, &mut progress);
         self.counters.transactions += 1;
         self.counters.bytes += progress.bytes;
@@ -187,15 +194,18 @@ impl I2cBus {
     ) -> Result<(), BusError> {
         progress.byte();
         let now = progress.now();
-        let mut acknowledged = false;
+        let (mut acknowledged, mut held) = (false, Duration::from_ticks(0));
         for slot in self.slots.iter_mut().filter(|slot| slot.connected) {
             slot.selected = !refused && slot.device.start(address, direction, now) == Acknowledge::Ack;
-            acknowledged |= slot.selected;
+            if slot.selected {
+                acknowledged = true;
+                held = held.max(slot.device.stretch(now));
+            }
         }
         if !acknowledged {
             return Err(BusError::AddressNotAcknowledged);
         }
-        self.stretch(progress)
+        progress.stretch(held)
     }
 
     fn carry_out(&mut self, operation: &mut Operation<'_>, progress: &mut Progress) -> Result<(), BusError> {
@@ -218,37 +228,28 @@ impl I2cBus {
         progress.byte();
         let now = progress.now();
         let mut acknowledged = false;
+        let mut held = Duration::from_ticks(0);
         for slot in self.slots.iter_mut().filter(|slot| slot.selected) {
             acknowledged |= slot.device.write(byte, now) == Acknowledge::Ack;
+            held = held.max(slot.device.stretch(now));
         }
         if !acknowledged {
             return Err(BusError::DataNotAcknowledged);
         }
-        self.stretch(progress)
+        progress.stretch(held)
     }
 
     fn read_byte(&mut self, progress: &mut Progress) -> Result<u8, BusError> {
         progress.byte();
         let now = progress.now();
         // Open-drain outputs: a line is high only if nobody pulls it low (section 3.1.1).
-        let byte = self
-            .slots
-            .iter_mut()
-            .filter(|slot| slot.selected)
-            .fold(0xff, |line, slot| line & slot.device.read(now));
-        self.stretch(progress)?;
-        Ok(byte)
-    }
-
-    fn stretch(&mut self, progress: &mut Progress) -> Result<(), BusError> {
-        let now = progress.now();
-        let longest =
-            self.slots.iter_mut().filter(|slot| slot.selected).map(|slot| slot.device.stretch(now)).max();
-        let limit = progress.master.stretch_limit;
-        let held = longest.unwrap_or(Duration::from_ticks(0));
-        progress.elapsed_ns =
-            progress.elapsed_ns.saturating_add(held.min(limit).as_micros().saturating_mul(1000));
-        if held > limit { Err(BusError::ClockHeld) } else { Ok(()) }
+        let (mut line, mut held) = (0xff, Duration::from_ticks(0));
+        for slot in self.slots.iter_mut().filter(|slot| slot.selected) {
+            line &= slot.device.read(now);
+            held = held.max(slot.device.stretch(now));
+        }
+        progress.stretch(held)?;
+        Ok(line)
     }
 
     fn finish(&mut self, now: Instant) {
@@ -261,7 +262,7 @@ impl I2cBus {
     /// Sends up to nine clock pulses and a STOP; returns whether the data line is high afterwards, and the time taken.
     pub(super) fn clear(&mut self, start: Instant, master: Master) -> (bool, Duration) {
         self.counters.clears += 1;
-        let mut progress = Progress { start, elapsed_ns: 0, master, bytes: 0 };
+        let mut progress = Progress::new(start, master);
         for _ in 0..CLEAR_PULSES {
             progress.bits(1);
             match &mut self.held {

@@ -116,10 +116,15 @@ impl Adc {
         light: &mut dyn FnMut(Instant) -> Irradiance,
     ) {
         let now = now.max(self.now);
-        let Some(mut cycle) = self.cycle.take() else {
+        let is_between = |cycle: &Cycle| {
+            cycle.step_start + self.part.step > now && cycle.gain_index == registers.gain_index()
+        };
+        // A bus asks with every byte, most often when nothing has changed.
+        if self.cycle.as_ref().is_none_or(is_between) {
             self.now = now;
             return;
-        };
+        }
+        let Some(mut cycle) = self.cycle.take() else { return };
         if cycle.gain_index != registers.gain_index() {
             self.integrate(&mut cycle, self.now, light);
             cycle.gain_index = registers.gain_index();

@@ -30,6 +30,9 @@ pub(super) fn matches(filter: &str, name: &str) -> bool {
     if name.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
+    if filter == "#" || filter == name {
+        return true;
+    }
     let mut name_levels = name.split('/');
     for filter_level in filter.split('/') {
         if filter_level == "#" {

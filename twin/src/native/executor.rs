@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 
+use crate::world::clock::forget_alarm;
+
 /// Polls of one future in one [`Executor::run`] after which it counts as spinning. The busiest honest future, a session
 /// that drains a full outbox, stays three orders of magnitude below.
 const POLLS_PER_RUN: u32 = 1_000_000;
@@ -134,6 +136,7 @@ impl Task<'_> {
         if !self.woken.0.swap(false, Ordering::AcqRel) {
             return false;
         }
+        forget_alarm(&self.waker);
         if future.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
             self.future = None;
         }

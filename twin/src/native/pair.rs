@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::world::clock::forget_alarm;
+
 /// Notes that a half asked to be polled, and wakes the whole.
 struct Half {
     woken: AtomicBool,
@@ -33,8 +35,8 @@ impl Half {
         self.woken.swap(false, Ordering::AcqRel)
     }
 
-    fn belongs_to(&self, whole: &Waker) {
-        self.whole.lock().unwrap_or_else(PoisonError::into_inner).clone_from(whole);
+    fn belongs_to(&self, whole: Waker) {
+        *self.whole.lock().unwrap_or_else(PoisonError::into_inner) = whole;
     }
 }
 
@@ -45,22 +47,30 @@ pub(crate) async fn first_of<T>(first: impl Future<Output = T>, second: impl Fut
     let (mut first, mut second) = (pin!(first), pin!(second));
     let (first_half, first_waker) = Half::new();
     let (second_half, second_waker) = Half::new();
+    let mut whole = Waker::noop().clone();
     poll_fn(|context| {
-        first_half.belongs_to(context.waker());
-        second_half.belongs_to(context.waker());
+        if !whole.will_wake(context.waker()) {
+            whole.clone_from(context.waker());
+            first_half.belongs_to(whole.clone());
+            second_half.belongs_to(whole.clone());
+        }
         loop {
             let (poll_first, poll_second) = (first_half.take(), second_half.take());
             if !poll_first && !poll_second {
                 return Poll::Pending;
             }
-            if poll_first
-                && let Poll::Ready(value) = first.as_mut().poll(&mut Context::from_waker(&first_waker))
-            {
-                return Poll::Ready(value);
+            if poll_first {
+                forget_alarm(&first_waker);
+                if let Poll::Ready(value) = first.as_mut().poll(&mut Context::from_waker(&first_waker)) {
+                    return Poll::Ready(value);
+                }
             }
-            // The runner of a network stack never ends; if another second future does, it is not polled again.
-            if poll_second && second.as_mut().poll(&mut Context::from_waker(&second_waker)).is_ready() {
-                second_half.take();
+            if poll_second {
+                forget_alarm(&second_waker);
+                // The runner of a network stack never ends; if another second future does, it is not polled again.
+                if second.as_mut().poll(&mut Context::from_waker(&second_waker)).is_ready() {
+                    second_half.take();
+                }
             }
         }
     })

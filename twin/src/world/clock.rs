@@ -182,6 +182,16 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// Forgets the alarm of a future that is about to be polled, in the world that is entered on this thread: a future sets the
+/// alarms that it still wants whenever it is polled. What it waited for meanwhile does not wake it for nothing.
+pub fn forget_alarm(waker: &Waker) {
+    CURRENT.with_borrow(|current| {
+        if let Some(clock) = current {
+            clock.state.alarms.borrow_mut().forget(waker);
+        }
+    });
+}
+
 /// Proof that a clock is entered on this thread.
 #[must_use = "the clock is left when this is dropped"]
 #[derive(Debug)]
@@ -199,8 +209,8 @@ impl Drop for Entered {
     }
 }
 
-/// One alarm for each waker: the earliest that was asked for since it last rang. A future that rings too early sets its
-/// alarms again when it is polled, as embassy-time's own queue has it.
+/// One alarm for each waker: the earliest that was asked for since it last rang or was forgotten. A future that rings too
+/// early sets its alarms again when it is polled, as embassy-time's own queue has it.
 #[derive(Default)]
 struct Alarms {
     /// In the order in which they were set.
@@ -216,11 +226,7 @@ struct Alarm {
 
 impl Alarms {
     fn set(&mut self, at: u64, waker: &Waker) {
-        let known = match self.entries.get(self.last_index) {
-            Some(alarm) if alarm.waker.will_wake(waker) => Some(self.last_index),
-            _ => self.entries.iter().position(|alarm| alarm.waker.will_wake(waker)),
-        };
-        match known {
+        match self.index_of(waker) {
             Some(index) => {
                 self.last_index = index;
                 if let Some(alarm) = self.entries.get_mut(index) {
@@ -231,6 +237,19 @@ impl Alarms {
                 self.last_index = self.entries.len();
                 self.entries.push(Alarm { at, waker: waker.clone() });
             }
+        }
+    }
+
+    fn forget(&mut self, waker: &Waker) {
+        if let Some(index) = self.index_of(waker) {
+            self.entries.remove(index);
+        }
+    }
+
+    fn index_of(&self, waker: &Waker) -> Option<usize> {
+        match self.entries.get(self.last_index) {
+            Some(alarm) if alarm.waker.will_wake(waker) => Some(self.last_index),
+            _ => self.entries.iter().position(|alarm| alarm.waker.will_wake(waker)),
         }
     }
 
@@ -337,6 +356,22 @@ mod tests {
         assert!(clock.wait_for_next_alarm());
         assert_eq!((count.0.load(Ordering::Relaxed), clock.now()), (1, Instant::from_millis(10)));
         assert!(!clock.wait_for_next_alarm());
+    }
+
+    #[test]
+    fn a_forgotten_alarm_does_not_ring() {
+        let clock = Clock::virtual_time();
+        let _entered = clock.enter();
+        let (first, second) = (counted(), counted());
+        for (at_ms, waker) in [(1, &first.1), (2, &second.1)] {
+            embassy_time_driver::schedule_wake(Instant::from_millis(at_ms).as_ticks(), waker);
+        }
+        forget_alarm(&first.1);
+        assert_eq!(clock.next_alarm(), Some(Instant::from_millis(2)));
+        embassy_time_driver::schedule_wake(Instant::from_millis(3).as_ticks(), &first.1);
+        clock.wait_until(Instant::from_millis(2));
+        assert_eq!([&first.0, &second.0].map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
+        assert_eq!(clock.next_alarm(), Some(Instant::from_millis(3)));
     }
 
     #[test]

@@ -40,15 +40,8 @@ impl Lan {
     /// woken by it.
     pub fn step(&mut self, now: Instant, upstream: &mut impl Upstream) -> bool {
         upstream.step(now);
-        let mut moved = false;
-        loop {
-            self.link.step(now);
-            let busy = self.gateway.step(now, &mut self.link);
-            if !self.carrier.step(now, &mut self.gateway, upstream) && !busy {
-                return moved;
-            }
-            moved = true;
-        }
+        self.link.step(now);
+        self.carrier.carry(now, &mut self.link, &mut self.gateway, upstream)
     }
 
     /// Returns when [`Lan::step`] must be called next though neither node nor upstream did anything; it may be past. The

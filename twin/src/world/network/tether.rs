@@ -94,14 +94,7 @@ impl Tether {
             self.tells = true;
         }
         upstream.step(now);
-        let mut moved = false;
-        loop {
-            let busy = self.gateway.step(now, &mut self.ends);
-            if !self.carrier.step(now, &mut self.gateway, upstream) && !busy {
-                return moved;
-            }
-            moved = true;
-        }
+        self.carrier.carry(now, &mut self.ends, &mut self.gateway, upstream)
     }
 
     /// Takes the next frame for the line.

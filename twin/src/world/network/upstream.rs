@@ -1,11 +1,10 @@
 //! Where the streams of a gateway lead: the world's broker, or sockets of the host.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use embassy_time::Instant;
 
-use super::gateway::{Gateway, GatewayEvent, Query, StreamId};
+use super::gateway::{FrameLine, Gateway, GatewayEvent, Query, StreamId};
 
 /// Names a connection of an [`Upstream`], which chooses the number.
 pub type ConnectionNumber = u64;
@@ -65,12 +64,14 @@ pub enum Resolution {
 /// Carries the bytes of a gateway's streams to an upstream and back.
 #[derive(Default)]
 pub struct Carrier {
-    streams: BTreeMap<StreamId, Carried>,
+    /// A node has one or two at a time.
+    streams: Vec<Carried>,
     /// Questions without an answer so far.
     questions: Vec<(Query, String)>,
 }
 
 struct Carried {
+    stream: StreamId,
     connection: ConnectionNumber,
     accepted: bool,
     node_finished: bool,
@@ -81,6 +82,27 @@ impl Carrier {
     /// Returns a carrier without streams.
     pub fn new() -> Self {
         Carrier::default()
+    }
+
+    /// Moves frames and bytes between the gateway's line and the upstream until nothing moves any more; returns whether
+    /// anything did. What the upstream answers at once goes out with the acknowledgement of what it answers.
+    pub fn carry(
+        &mut self,
+        now: Instant,
+        line: &mut impl FrameLine,
+        gateway: &mut Gateway,
+        upstream: &mut impl Upstream,
+    ) -> bool {
+        let mut has_moved = false;
+        loop {
+            let has_received = gateway.receive(now, line);
+            let has_carried = self.step(now, gateway, upstream);
+            let has_sent = gateway.send(now, line);
+            if !has_received && !has_carried && !has_sent {
+                return has_moved;
+            }
+            has_moved = true;
+        }
     }
 
     /// Acts on the gateway's events and moves what can be moved; returns whether anything happened. The gateway must be
@@ -99,8 +121,8 @@ impl Carrier {
             }
             Resolution::Pending => true,
         });
-        self.streams.retain(|&stream, carried| {
-            busy |= carried.step(now, stream, gateway, upstream);
+        self.streams.retain_mut(|carried| {
+            busy |= carried.step(now, gateway, upstream);
             let over = carried.node_finished && carried.far_finished;
             if over {
                 upstream.drop_connection(now, carried.connection, false);
@@ -122,13 +144,18 @@ impl Carrier {
                 let Some(connection) = upstream.connect(now, destination) else {
                     return gateway.ignore(stream);
                 };
-                let carried =
-                    Carried { connection, accepted: false, node_finished: false, far_finished: false };
-                self.streams.insert(stream, carried);
+                self.streams.push(Carried {
+                    stream,
+                    connection,
+                    accepted: false,
+                    node_finished: false,
+                    far_finished: false,
+                });
             }
             GatewayEvent::Resolve { query, name } => self.questions.push((query, name)),
             GatewayEvent::Gone { stream, reset } => {
-                if let Some(carried) = self.streams.remove(&stream) {
+                if let Some(index) = self.streams.iter().position(|carried| carried.stream == stream) {
+                    let carried = self.streams.remove(index);
                     upstream.drop_connection(now, carried.connection, reset);
                 }
             }
@@ -137,13 +164,8 @@ impl Carrier {
 }
 
 impl Carried {
-    fn step(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        gateway: &mut Gateway,
-        upstream: &mut impl Upstream,
-    ) -> bool {
+    fn step(&mut self, now: Instant, gateway: &mut Gateway, upstream: &mut impl Upstream) -> bool {
+        let stream = self.stream;
         let mut busy = false;
         let state = upstream.state(self.connection);
         match state {
@@ -175,16 +197,16 @@ impl Carried {
             busy = true;
             upstream.finish(now, self.connection);
         }
-        busy | self.carry_back(state, stream, gateway, upstream)
+        busy | self.carry_back(state, gateway, upstream)
     }
 
     fn carry_back(
         &mut self,
         state: ConnectionState,
-        stream: StreamId,
         gateway: &mut Gateway,
         upstream: &mut impl Upstream,
     ) -> bool {
+        let stream = self.stream;
         let mut busy = false;
         loop {
             let room = gateway.room(stream);

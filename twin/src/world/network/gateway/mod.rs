@@ -152,25 +152,40 @@ impl Gateway {
 
     /// Takes the frames that have arrived and sends what is due; returns whether it had anything to do.
     pub fn step(&mut self, now: Instant, line: &mut impl FrameLine) -> bool {
-        let mut busy = std::mem::take(&mut self.touched) || self.next_timer.is_some_and(|at| at <= now);
+        let has_received = self.receive(now, line);
+        self.send(now, line) || has_received
+    }
+
+    /// Takes the frames that have arrived; returns whether there were any. [`Gateway::send`] comes next: in between, the owner
+    /// may use the streams, and what it writes goes out with the acknowledgements of what it has read.
+    pub(super) fn receive(&mut self, now: Instant, line: &mut impl FrameLine) -> bool {
+        let mut has_received = false;
         for frame in std::mem::take(&mut self.postponed) {
+            has_received = true;
             self.ingest(now, &frame, line);
         }
         let mut received = std::mem::take(&mut self.received);
         while line.receive(now, &mut received) {
-            busy = true;
-            self.receive(now, &received, line);
+            has_received = true;
+            self.take_frame(now, &received, line);
         }
         self.received = received;
-        for frame in self.answers.drain(..) {
-            line.send(now, &frame);
-        }
-        if busy {
+        self.touched |= has_received;
+        has_received
+    }
+
+    /// Sends what is due; returns whether it had anything to do.
+    pub(super) fn send(&mut self, now: Instant, line: &mut impl FrameLine) -> bool {
+        let is_busy = std::mem::take(&mut self.touched) || self.next_timer.is_some_and(|at| at <= now);
+        if is_busy {
+            for frame in self.answers.drain(..) {
+                line.send(now, &frame);
+            }
             self.transmit(now, line);
             self.forget_finished();
             self.next_timer = self.next_timer(now);
         }
-        busy
+        is_busy
     }
 
     /// Returns when [`Gateway::step`] must be called next though no frame arrives; it may be past.
@@ -189,7 +204,7 @@ impl Gateway {
         self.touched = true;
     }
 
-    fn receive(&mut self, now: Instant, frame: &[u8], line: &mut impl FrameLine) {
+    fn take_frame(&mut self, now: Instant, frame: &[u8], line: &mut impl FrameLine) {
         match datagram::classify(&self.settings, frame) {
             Arrival::Ignored => {}
             Arrival::Answered(answer) => line.send(now, &answer),

@@ -4,6 +4,8 @@
 //! here decides anything.
 
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::Poll;
 
 use dunlin_config_format::Reason;
 use dunlin_config_format::image::HASH_SIZE;
@@ -281,6 +283,23 @@ pub struct Body {
     pub len: usize,
 }
 
+/// Tells a part that something waits for it. Only those leave one that are polled before the part, in the same poll of the agent:
+/// the part finds it there, and the agent is not woken to be polled once more.
+#[derive(Debug, Default)]
+pub struct Note(Cell<bool>);
+
+impl Note {
+    /// Leaves the note.
+    pub fn leave(&self) {
+        self.0.set(true);
+    }
+
+    /// Waits for the note and takes it. Dropping the future leaves it where it is.
+    pub async fn taken(&self) {
+        poll_fn(|_| if self.0.take() { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
 /// What the parts of a running agent share.
 pub struct Shared {
     /// This start.
@@ -321,8 +340,8 @@ pub struct Shared {
     pub sampler: Signal<NoopRawMutex, ()>,
     /// Wakes the supervisor: something that it waits for has happened.
     pub supervisor: Signal<NoopRawMutex, ()>,
-    /// Wakes the uplink: there is something to send.
-    pub uplink: Signal<NoopRawMutex, ()>,
+    /// Tells the uplink that there is something to send.
+    pub uplink: Note,
     /// Wakes the USB server: a measurement is done.
     pub measured: Signal<NoopRawMutex, ()>,
     /// Wakes the config loop.
@@ -359,7 +378,7 @@ impl Shared {
             samples: Cell::default(),
             sampler: Signal::new(),
             supervisor: Signal::new(),
-            uplink: Signal::new(),
+            uplink: Note::default(),
             change: Signal::new(),
             measured: Signal::new(),
         }

@@ -226,9 +226,10 @@ async fn run_configuration<P: Platform>(
     let others = select3(sample(node, config), supervisor, shared.change.wait());
     let change = {
         let mut others = pin!(others);
-        let first = match select(session.as_mut(), others.as_mut()).await {
-            Either::First(()) => others.await,
-            Either::Second(first) => first,
+        // The session comes last: it finds what the others leave for it in the same poll.
+        let first = match select(others.as_mut(), session.as_mut()).await {
+            Either::First(first) => first,
+            Either::Second(()) => others.await,
         };
         match first {
             embassy_futures::select::Either3::Third(change) => change,
@@ -244,7 +245,7 @@ async fn run_configuration<P: Platform>(
     };
     let time = if leaving == Leaving::Soon { DRAIN } else { CLEARANCE };
     uplink.leaving.set(leaving);
-    shared.uplink.signal(());
+    shared.uplink.leave();
     let _ = with_timeout(time, session).await;
     shared.promises.uplink.set(Instant::MAX);
     change
@@ -291,9 +292,7 @@ async fn sample<P: Platform>(node: &Node<P>, config: &Config<'_>) {
             sampler.measure(sensor, now);
         }
         let facts = facts(node, &sampler);
-        sampler.step(config, &mut *node.i2c.borrow_mut(), &facts, now, &mut |output| {
-            take(shared, config, output)
-        });
+        sampler.step(config, &mut *node.i2c.borrow_mut(), &facts, now, &mut |output| take(shared, output));
         shared.samples.set(SampleCounts {
             faults: sampler.faults,
             lateness_p99_ms: sampler.lateness.p99_ms(),
@@ -308,7 +307,7 @@ async fn sample<P: Platform>(node: &Node<P>, config: &Config<'_>) {
 }
 
 /// Passes on what comes out of the sampler.
-fn take(shared: &Shared, config: &Config<'_>, output: Output<'_>) {
+fn take(shared: &Shared, output: Output<'_>) {
     match output {
         Output::Sample { sensor, passed, .. } => {
             for (reading, value) in passed.iter().enumerate().filter(|(_, value)| value.is_finite()) {
@@ -319,13 +318,12 @@ fn take(shared: &Shared, config: &Config<'_>, output: Output<'_>) {
         Output::Health { sensor, health } => {
             shared.health.borrow_mut().set(sensor.into(), health);
             shared.events.add(Event::Health { sensor, health });
-            shared.uplink.signal(());
+            shared.uplink.leave();
         }
-        Output::Message { report, seq, at, values } => {
-            let qos = config.reports.get(report.into()).map(|report| report.qos).unwrap_or_default();
+        Output::Message { report, qos, seq, at, values } => {
             let record = shared.snapshots.borrow_mut().record(report, seq, shared.boot.uptime_ms(at), values);
             shared.outbox.borrow_mut().push(record, qos);
-            shared.uplink.signal(());
+            shared.uplink.leave();
         }
         Output::Measured(measured) => {
             if let Some((asker, sensor)) = shared.measurement.asked()
@@ -333,7 +331,7 @@ fn take(shared: &Shared, config: &Config<'_>, output: Output<'_>) {
             {
                 shared.measurement.answer(asker, measured);
                 shared.measured.signal(());
-                shared.uplink.signal(());
+                shared.uplink.leave();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Samples the sensors on time, runs the filters, and makes records of the reports. Plain data, stepped with a time: it
 //! neither waits nor knows where its records go.
 
-use dunlin_config_format::config::{Config, Report, Sensor as Settings};
+use dunlin_config_format::config::{Config, QoS, Report, Sensor as Settings};
 use dunlin_config_format::limits::{FILTER_WORDS, MEMBERS, REPORTS, SENSORS};
 use embassy_time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ pub enum Output<'o> {
     Message {
         /// Index of the report.
         report: u8,
+        /// Its quality of service.
+        qos: QoS,
         /// Counts the messages of the report, from 0.
         seq: u32,
         /// When the values were taken.
@@ -199,7 +201,7 @@ impl Sampler {
             let Some(report) = config.reports.get(index) else { continue };
             match report.members.len() {
                 // A report of one reading sends values; there is no message without one.
-                1 if newest.is_finite() => self.message(index, now, &[newest], sink),
+                1 if newest.is_finite() => self.message(index, report.qos, now, &[newest], sink),
                 1 => {}
                 _ => self.send(index, &report, now, sink),
             }
@@ -355,7 +357,7 @@ impl Sampler {
         }
         match self.paces.get_mut(index) {
             Some(Pace::Every { newest, .. }) => *newest = value,
-            _ => self.message(index, now, &[value], sink),
+            _ => self.message(index, report.qos, now, &[value], sink),
         }
     }
 
@@ -368,14 +370,21 @@ impl Sampler {
             *value = newest.copied().unwrap_or(f32::NAN);
         }
         let values = values.get(..report.members.len()).unwrap_or_default();
-        self.message(index, now, values, sink);
+        self.message(index, report.qos, now, values, sink);
     }
 
-    fn message(&mut self, index: usize, at: Instant, values: &[f32], sink: &mut impl FnMut(Output<'_>)) {
+    fn message(
+        &mut self,
+        index: usize,
+        qos: QoS,
+        at: Instant,
+        values: &[f32],
+        sink: &mut impl FnMut(Output<'_>),
+    ) {
         let Some(sequence) = self.sequence.get_mut(index) else { return };
         let seq = *sequence;
         *sequence = sequence.wrapping_add(1);
-        sink(Output::Message { report: u8::try_from(index).unwrap_or(u8::MAX), seq, at, values });
+        sink(Output::Message { report: u8::try_from(index).unwrap_or(u8::MAX), qos, seq, at, values });
     }
 
     /// Returns what the filters would let pass, without touching their state.

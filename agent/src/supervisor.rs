@@ -1,14 +1,17 @@
 //! Watches the other parts, ends the trial of a configuration, and feeds the watchdog.
 //!
 //! A part that waits for a time promises when it will be back at the latest. A promise costs no wake-up: the supervisor
-//! compares it with the clock when it wakes anyway. A part that waits for others, for as long as they like, is asked whether it
+//! compares it with the clock when the agent is awake anyway. A part that waits for others, for as long as they like, is asked whether it
 //! is there, and woken only where nothing else has woken it meanwhile. Only when every promise is kept and every question
 //! answered is the watchdog fed; else the part is noted in memory that outlives a reset, for the next start to tell.
 
 use core::cell::Cell;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
 
 use dunlin_config_format::Reason;
-use embassy_futures::select::select;
+use embassy_futures::select::select3;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
@@ -16,7 +19,7 @@ use embassy_time::{Duration, Instant, Timer};
 use crate::node::{Change, Shared};
 use crate::platform::Part;
 
-/// Time between two looks at the promises; the watchdog of the chip bites after 6.7 s at the earliest.
+/// Longest time between two looks at the promises; the watchdog of the chip bites after 6.7 s at the earliest.
 pub(crate) const ROUND: Duration = Duration::from_secs(3);
 /// How long after its promise a part may come back: longest erase of a flash sector, and a margin.
 const GRACE: Duration = Duration::from_secs(2);
@@ -43,9 +46,15 @@ impl Presence {
         self.asked_at.set(None);
     }
 
-    /// Waits until the part is asked and nothing else has woken it. Dropping the future loses nothing.
+    /// Answers whenever it is polled, and waits until the part is asked and nothing else has woken it. Dropping the future loses
+    /// nothing.
     pub async fn asked(&self) {
-        self.asked.wait().await;
+        let mut asked = pin!(self.asked.wait());
+        poll_fn(|context| {
+            self.answer();
+            asked.as_mut().poll(context)
+        })
+        .await;
     }
 
     /// Asks; a part that has not answered since the question before is woken.
@@ -138,7 +147,7 @@ pub(crate) async fn run(shared: &Shared, network: &Presence, board: &impl Board,
             if shared.born.get() && shared.sampled.get() && all_well {
                 board.confirm();
                 if shared.running.get().confirmed {
-                    shared.uplink.signal(());
+                    shared.uplink.leave();
                 }
             } else if let Some(deadline) = deadline {
                 if now >= deadline {
@@ -148,8 +157,13 @@ pub(crate) async fn run(shared: &Shared, network: &Presence, board: &impl Board,
                 wake_at = wake_at.min(deadline);
             }
         }
-        select(shared.supervisor.wait(), Timer::at(wake_at)).await;
+        select3(shared.supervisor.wait(), Timer::at(wake_at), occasion(now + ROUND / 2)).await;
     }
+}
+
+/// Waits until something else has woken the agent, at `from` or later: a look on that occasion costs no wake-up.
+async fn occasion(from: Instant) {
+    poll_fn(|_| if Instant::now() >= from { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 #[cfg(test)]

@@ -79,6 +79,12 @@ impl<'a> Text<'a> {
         let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let fraction = fraction.trim_end_matches('0');
+        if exponent == "0" {
+            self.str(if value == 0.0 { "" } else { sign });
+            self.str(whole);
+            self.str(if fraction.is_empty() { "" } else { "." });
+            return self.str(fraction);
+        }
         // The digits are `whole` and `fraction`, the point behind `point` of them.
         let point = i32::try_from(whole.len()).unwrap_or(0) + exponent.parse().unwrap_or(0);
         self.str(if value == 0.0 { "" } else { sign });

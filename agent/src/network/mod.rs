@@ -5,9 +5,7 @@
 //! gives the stack its address from the configuration. The stack outlives a configuration; only a changed link or
 //! address touches it.
 
-use core::future::{Future, poll_fn};
 use core::net::Ipv4Addr;
-use core::pin::pin;
 
 use dunlin_config_format::config::{Link, StaticIpv4};
 use embassy_futures::select::select3;
@@ -61,14 +59,9 @@ impl<D: Driver> Runner<'_, D> {
     /// Moves frames for ever. Dropping the future loses nothing but what is in flight.
     pub async fn run(&mut self) -> ! {
         loop {
-            let mut stack = pin!(self.stack.run());
-            let stack = poll_fn(|context| {
-                self.calls.presence.answer();
-                stack.as_mut().poll(context)
-            });
             // embassy-net 0.9.1 wakes its runner for socket operations, but not for a new configuration: DHCP would begin
             // only with the next frame that happens to arrive.
-            select3(stack, self.calls.configured.wait(), self.calls.presence.asked()).await;
+            select3(self.stack.run(), self.calls.configured.wait(), self.calls.presence.asked()).await;
         }
     }
 }

@@ -1,13 +1,16 @@
 //! From nothing to an MQTT session. Every step has a deadline and a name for its failure.
 
+use core::future::poll_fn;
 use core::net::Ipv4Addr;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 
 use dunlin_config_format::Reason;
 use dunlin_config_format::config::Mqtt;
 use embassy_net::dns::DnsQueryType;
-use embassy_net::tcp::TcpSocket;
+use embassy_net::tcp::{State, TcpSocket};
 use embassy_time::{Duration, with_timeout};
-use embedded_io_async::{ErrorType, Read, Write};
+use embedded_io_async::{ErrorType, Read, ReadReady, Write};
 use minimq::{Connection, Error, PeerError, ReasonCode, Session};
 
 use super::Uplink;
@@ -64,7 +67,7 @@ impl<'a> Uplink<'a> {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return Err(Reason::BrokerUnreachable),
         }
-        match with_timeout(HANDSHAKE_TIMEOUT, session.connect(Transport { socket, farewell })).await {
+        match with_timeout(HANDSHAKE_TIMEOUT, session.connect(Transport::new(socket, farewell))).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(Error::Peer(PeerError::Rejected(code)))) => Err(refusal(code)),
             Ok(Err(_)) | Err(_) => Err(Reason::BrokerSilent),
@@ -89,9 +92,36 @@ impl<'a> Uplink<'a> {
 pub(super) struct Transport<'t> {
     socket: TcpSocket<'t>,
     farewell: &'t Farewell,
+    /// Who waits for bytes, and the socket's state when it was told so.
+    waits: Option<(State, Waker)>,
 }
 
-impl Transport<'_> {
+impl<'t> Transport<'t> {
+    fn new(socket: TcpSocket<'t>, farewell: &'t Farewell) -> Self {
+        Transport { socket, farewell, waits: None }
+    }
+
+    /// Returns whether there is something to read: bytes, or the end.
+    ///
+    /// Each read that waits makes embassy-net wake its runner, which finds nothing to do. The socket keeps who waits until
+    /// bytes arrive or its state changes (smoltcp 0.13, `tcp::Socket::process` and `set_state`): it is told once for each state.
+    fn poll_readable(&mut self, context: &Context<'_>) -> Poll<()> {
+        if self.socket.read_ready() != Ok(false) {
+            self.waits = None;
+            return Poll::Ready(());
+        }
+        let state = self.socket.state();
+        let is_told = self
+            .waits
+            .as_ref()
+            .is_some_and(|(told, waker)| *told == state && waker.will_wake(context.waker()));
+        if is_told {
+            return Poll::Pending;
+        }
+        self.waits = Some((state, context.waker().clone()));
+        pin!(self.socket.wait_read_ready()).poll(&mut Context::from_waker(context.waker()))
+    }
+
     /// Waits until the other end has acknowledged everything, and closes the connection.
     ///
     /// Dropping the future resets the connection.
@@ -108,6 +138,7 @@ impl ErrorType for Transport<'_> {
 
 impl Read for Transport<'_> {
     async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Self::Error> {
+        poll_fn(|context| self.poll_readable(context)).await;
         let len = self.socket.read(bytes).await?;
         self.farewell.hear(bytes.get(..len).unwrap_or_default());
         Ok(len)

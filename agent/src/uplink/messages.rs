@@ -3,7 +3,7 @@
 
 use core::net::Ipv4Addr;
 
-use dunlin_config_format::config::Config;
+use dunlin_config_format::config::{Config, Report};
 use dunlin_config_format::topic::STATISTICS;
 use embassy_time::Instant;
 use minimq::ToPayload;
@@ -20,8 +20,8 @@ use crate::text::{Overflow, Text};
 pub(super) enum Message<'m> {
     /// Text as it is.
     Text(&'m str),
-    /// A record of a report.
-    Record(&'m Record),
+    /// A record and its report.
+    Record(&'m Record, &'m Report<'m>),
     /// The birth message.
     Birth(Option<Ipv4Addr>),
     /// Statistics.
@@ -44,11 +44,10 @@ impl ToPayload for Rendered<'_, '_, '_> {
         let mut text = Text::new(buffer);
         match self.message {
             Message::Text(string) => text.str(string),
-            Message::Record(record) => {
-                let report = config.reports.get(usize::from(record.report())).ok_or(Overflow)?;
+            Message::Record(record, report) => {
                 let snapshots = shared.snapshots.borrow();
                 let values = snapshots.values(record).ok_or(Overflow)?;
-                payload::render(&mut text, config, &report, record, values);
+                payload::render(&mut text, config, report, record, values);
             }
             Message::Birth(address) => birth(&mut text, config, shared, address),
             Message::Stats => stats(&mut text, shared, Instant::now()),

@@ -162,7 +162,7 @@ impl Uplink<'_> {
         let until = Instant::now() + delay;
         self.shared.promises.uplink.set(until);
         while self.leaving.get() == Leaving::No {
-            match with_deadline(until, self.shared.uplink.wait()).await {
+            match with_deadline(until, self.shared.uplink.taken()).await {
                 Ok(()) => self.shared.outbox.borrow_mut().disconnected(),
                 Err(_) => break,
             }

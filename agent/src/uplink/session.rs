@@ -99,7 +99,7 @@ impl Uplink<'_> {
             let birth_at = if self.shared.birth_due.get() { progress.birth_not_before } else { Instant::MAX };
             let wake_at = wake_at.min(progress.stats_at).min(birth_at);
             let mut refused = false;
-            match select3(connection.poll(), self.shared.uplink.wait(), Timer::at(wake_at)).await {
+            match select3(connection.poll(), self.shared.uplink.taken(), Timer::at(wake_at)).await {
                 Either3::First(Ok(Some(inbound))) => {
                     progress.heard = Instant::now();
                     match Request::read(&inbound, self.topics, self.config) {
@@ -200,7 +200,7 @@ impl Uplink<'_> {
                 continue;
             };
             let topic = self.topics.report(&report);
-            let message = Rendered { uplink: self, message: Message::Record(&record) };
+            let message = Rendered { uplink: self, message: Message::Record(&record, &report) };
             let publication = Publication::new(&topic, message).qos(mqtt_qos(qos));
             let publication = if report.retain { publication.retain() } else { publication };
             let quiet = !self.is_waiting(progress);

@@ -64,23 +64,41 @@ pub struct Measured {
 struct Place {
     state: Sensor,
     schedule: Schedule,
-    activity: Activity,
+    /// When the sample under way goes on.
+    wake_at: Instant,
+    /// What it is for; none while the sensor rests.
+    purpose: Option<Purpose>,
     /// None until the first sample is done.
     health: Option<Health>,
     /// The newest value of each reading that passed its filters; none while the sensor is faulty.
     newest: Readings,
 }
 
-/// What a sensor is doing.
+/// What a sample is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Activity {
-    Resting,
-    /// A sample is under way: for the schedule, for a request, or for both.
-    Sampling {
-        wake_at: Instant,
-        scheduled: bool,
-        requested: bool,
-    },
+enum Purpose {
+    Schedule,
+    Request,
+    Both,
+}
+
+impl Place {
+    /// A sample is wanted: one begins at `now`, or the one under way serves this purpose, too.
+    fn want(&mut self, purpose: Purpose, now: Instant) {
+        self.purpose = match self.purpose {
+            None => {
+                self.wake_at = now;
+                Some(purpose)
+            }
+            Some(before) if before == purpose => Some(purpose),
+            Some(_) => Some(Purpose::Both),
+        };
+    }
+
+    /// Returns when there is something to do.
+    fn next(&self) -> Instant {
+        if self.purpose.is_some() { self.wake_at } else { self.schedule.next() }
+    }
 }
 
 /// When the messages of a report are made.
@@ -96,7 +114,7 @@ enum Pace {
     },
 }
 
-/// The sampler of one configuration. About 6 KiB: 32 sensors, 64 reports, and the memory of the filters.
+/// The sampler of one configuration. About 6 KB: 32 sensors, 64 reports, and the memory of the filters.
 #[derive(Debug)]
 pub struct Sampler {
     places: heapless::Vec<Place, SENSORS>,
@@ -112,11 +130,11 @@ pub struct Sampler {
 impl Sampler {
     /// Returns a sampler whose first samples are due at `start`.
     pub fn new(config: &Config<'_>, start: Instant) -> Self {
-        let schedule = |ms: u32| Schedule::new(start, Duration::from_millis(ms.into()));
         let place = |sensor: Settings<'_>| Place {
             state: Sensor::new(sensor.driver),
-            schedule: schedule(sensor.period_ms),
-            activity: Activity::Resting,
+            schedule: Schedule::new(start),
+            wake_at: start,
+            purpose: None,
             health: None,
             newest: NO_READINGS,
         };
@@ -129,10 +147,11 @@ impl Sampler {
             report.members.iter().filter_map(conversion).max().unwrap_or(0)
         };
         let pace = |report: Report<'_>| {
-            let Some(every_ms) = report.every_ms else { return Pace::Sample };
+            if report.every_ms.is_none() {
+                return Pace::Sample;
+            }
             let first = start + Duration::from_millis(settled(&report).into());
-            let schedule = Schedule::new(first, Duration::from_millis(every_ms.into()));
-            Pace::Every { newest: f32::NAN, schedule }
+            Pace::Every { newest: f32::NAN, schedule: Schedule::new(first) }
         };
         Sampler {
             places: config.sensors.iter().map(place).collect(),
@@ -146,10 +165,7 @@ impl Sampler {
 
     /// Returns when to step next; none where nothing is to be done.
     pub fn next(&self) -> Option<Instant> {
-        let sensors = self.places.iter().map(|place| match place.activity {
-            Activity::Resting => place.schedule.next(),
-            Activity::Sampling { wake_at, .. } => wake_at,
-        });
+        let sensors = self.places.iter().map(Place::next);
         let reports = self.paces.iter().filter_map(|pace| match pace {
             Pace::Sample => None,
             Pace::Every { schedule, .. } => Some(schedule.next()),
@@ -164,13 +180,9 @@ impl Sampler {
 
     /// Asks for a measurement outside the schedule. A sample under way serves it too.
     pub fn measure(&mut self, sensor: u8, now: Instant) {
-        let Some(place) = self.places.get_mut(usize::from(sensor)) else { return };
-        place.activity = match place.activity {
-            Activity::Resting => Activity::Sampling { wake_at: now, scheduled: false, requested: true },
-            Activity::Sampling { wake_at, scheduled, .. } => {
-                Activity::Sampling { wake_at, scheduled, requested: true }
-            }
-        };
+        if let Some(place) = self.places.get_mut(usize::from(sensor)) {
+            place.want(Purpose::Request, now);
+        }
     }
 
     /// Does what is due at `now` and tells `sink` what comes out.
@@ -184,8 +196,9 @@ impl Sampler {
     ) {
         // A sensor and a report are decoded where there is something to do, and not before.
         for index in 0..self.places.len() {
-            if self.begin(index, now)
+            if self.is_due(index, now)
                 && let Some(settings) = config.sensors.get(index)
+                && self.begin(index, &settings, now)
             {
                 let words_before = config.sensors.iter().take(index).map(|other| sensor_words(&other)).sum();
                 self.advance(index, words_before, config, &settings, i2c, facts, sink);
@@ -196,9 +209,9 @@ impl Sampler {
             if schedule.next() > now {
                 continue;
             }
-            schedule.take(now);
-            let newest = *newest;
             let Some(report) = config.reports.get(index) else { continue };
+            schedule.take(now, Duration::from_millis(report.every_ms.unwrap_or(u32::MAX).into()));
+            let newest = *newest;
             match report.members.len() {
                 // A report of one reading sends values; there is no message without one.
                 1 if newest.is_finite() => self.message(index, report.qos, now, &[newest], sink),
@@ -208,21 +221,21 @@ impl Sampler {
         }
     }
 
-    /// Returns whether the sensor has something to do at `now`; starts the sample that is due.
-    fn begin(&mut self, index: usize, now: Instant) -> bool {
+    /// Returns whether a sample of the sensor is to begin or to go on at `now`.
+    fn is_due(&self, index: usize, now: Instant) -> bool {
+        self.places.get(index).is_some_and(|place| place.next().min(place.schedule.next()) <= now)
+    }
+
+    /// Starts the sample that is due; returns whether the sensor has something to do at `now`.
+    fn begin(&mut self, index: usize, settings: &Settings<'_>, now: Instant) -> bool {
         let Some(place) = self.places.get_mut(index) else { return false };
         if place.schedule.next() <= now {
-            let (late, missed) = place.schedule.take(now);
+            let period = Duration::from_millis(settings.period_ms.into());
+            let (late, missed) = place.schedule.take(now, period);
             self.lateness.count(late, missed);
-            place.activity = match place.activity {
-                Activity::Resting => Activity::Sampling { wake_at: now, scheduled: true, requested: false },
-                // A request came first: its sample is the scheduled one as well.
-                Activity::Sampling { wake_at, requested, .. } => {
-                    Activity::Sampling { wake_at, scheduled: true, requested }
-                }
-            };
+            place.want(Purpose::Schedule, now);
         }
-        matches!(place.activity, Activity::Sampling { wake_at, .. } if wake_at <= now)
+        place.purpose.is_some() && place.wake_at <= now
     }
 
     /// Goes on with the sample under way.
@@ -249,24 +262,23 @@ impl Sampler {
         // What precedes took its time on the bus: the conversion starts now.
         let now = Instant::now();
         let progress = place.state.step(settings, pins.map(|pins| i2c.bus(pins)), facts, now);
-        let Activity::Sampling { scheduled, requested, .. } = place.activity else { return };
         let result = match progress {
             Progress::Wait(wake_at) => {
-                place.activity = Activity::Sampling { wake_at, scheduled, requested };
+                place.wake_at = wake_at;
                 return;
             }
             Progress::Done(readings) => Ok(readings),
             Progress::Failed(health) => Err(health),
         };
-        place.activity = Activity::Resting;
+        let purpose = place.purpose.take();
         let sensor = u8::try_from(index).unwrap_or(u8::MAX);
-        if requested {
+        if matches!(purpose, Some(Purpose::Request | Purpose::Both)) {
             let raw = result.unwrap_or(NO_READINGS);
             let filtered = self.peek(words_before, settings, &raw, now);
             let health = result.err().unwrap_or(Health::Ok);
             sink(Output::Measured(Measured { sensor, health, raw, filtered }));
         }
-        if scheduled {
+        if matches!(purpose, Some(Purpose::Schedule | Purpose::Both)) {
             self.take(index, words_before, config, settings, result, now, sink);
         }
     }

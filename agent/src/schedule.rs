@@ -5,17 +5,17 @@ use embassy_time::{Duration, Instant};
 /// Buckets of the histogram of lateness: below 1 ms, 2 ms, 4 ms, … and the rest.
 const BUCKETS: usize = 16;
 
-/// The times of one sensor's samples. Times keep their phase: a late sample does not make the next one late.
+/// The times of one sensor's samples. Times keep their phase: a late sample does not make the next one late. The period is in
+/// the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     next: Instant,
-    period: Duration,
 }
 
 impl Schedule {
-    /// Starts at `start`. `period` is not zero.
-    pub fn new(start: Instant, period: Duration) -> Self {
-        Schedule { next: start, period }
+    /// Starts at `start`.
+    pub fn new(start: Instant) -> Self {
+        Schedule { next: start }
     }
 
     /// Returns when the next sample is due.
@@ -23,13 +23,14 @@ impl Schedule {
         self.next
     }
 
-    /// Takes the sample that is due; returns by how much it is late and how many samples were missed whole.
-    pub fn take(&mut self, now: Instant) -> (Duration, u32) {
+    /// Takes the sample that is due; returns by how much it is late and how many samples were missed whole. `period` is not
+    /// zero.
+    pub fn take(&mut self, now: Instant, period: Duration) -> (Duration, u32) {
         let late = now.saturating_duration_since(self.next);
-        let missed = late.as_ticks() / self.period.as_ticks().max(1);
-        self.next += Duration::from_ticks(self.period.as_ticks().saturating_mul(missed + 1));
+        let missed = late.as_ticks() / period.as_ticks().max(1);
+        self.next += Duration::from_ticks(period.as_ticks().saturating_mul(missed + 1));
         (
-            Duration::from_ticks(late.as_ticks() - missed * self.period.as_ticks()),
+            Duration::from_ticks(late.as_ticks() - missed * period.as_ticks()),
             u32::try_from(missed).unwrap_or(u32::MAX),
         )
     }
@@ -88,20 +89,20 @@ mod tests {
 
     #[test]
     fn a_late_sample_does_not_shift_the_next() {
-        let mut schedule = Schedule::new(Instant::from_millis(100), Duration::from_secs(2));
-        assert_eq!(schedule.take(Instant::from_millis(100)), (Duration::from_ticks(0), 0));
-        assert_eq!(schedule.take(Instant::from_millis(2_107)), (Duration::from_millis(7), 0));
-        assert_eq!(schedule.next(), Instant::from_millis(4_100));
-        // Two whole periods were missed.
-        assert_eq!(schedule.take(Instant::from_millis(8_150)), (Duration::from_millis(50), 2));
+        let mut schedule = Schedule::new(Instant::from_millis(100));
+        let mut take = |ms| schedule.take(Instant::from_millis(ms), Duration::from_secs(2));
+        assert_eq!(take(100), (Duration::from_ticks(0), 0));
+        assert_eq!(take(2_107), (Duration::from_millis(7), 0));
+        // The sample at 4,100 ms and one more were missed whole.
+        assert_eq!(take(8_150), (Duration::from_millis(50), 2));
         assert_eq!(schedule.next(), Instant::from_millis(10_100));
     }
 
     #[test]
     fn a_million_late_samples_make_no_drift() {
-        let mut schedule = Schedule::new(Instant::from_millis(3), Duration::from_millis(700));
+        let mut schedule = Schedule::new(Instant::from_millis(3));
         for _ in 0..1_000_000u64 {
-            schedule.take(schedule.next() + Duration::from_micros(13));
+            schedule.take(schedule.next() + Duration::from_micros(13), Duration::from_millis(700));
         }
         assert_eq!(schedule.next(), Instant::from_millis(3 + 700_000_000));
     }

@@ -1,5 +1,6 @@
 //! What INFO tells: facts of the node, then the health of its sensors.
 
+use dunlin_config_format::limits::IDENTIFIER_LEN;
 use dunlin_config_format::message::Value;
 use embassy_time::{Duration, Instant};
 use heapless::String;
@@ -129,7 +130,7 @@ impl<P: Platform> HostDoor<'_, P> {
 
     fn health_fact(&mut self, sensor: usize) -> Option<(&str, Value<'_>)> {
         let id = self.node.shared.with_config(|config| {
-            config.sensors.get(sensor).and_then(|sensor| String::<TEXT_LEN>::try_from(sensor.id).ok())
+            config.sensors.get(sensor).and_then(|sensor| String::<IDENTIFIER_LEN>::try_from(sensor.id).ok())
         });
         let id = id.flatten()?;
         self.name.clear();

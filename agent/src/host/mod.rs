@@ -8,7 +8,7 @@ use dunlin_config_format::Reason;
 use dunlin_config_format::config::Config;
 use dunlin_config_format::driver::Driver;
 use dunlin_config_format::image::{FORMAT_VERSION, IMAGE_LEN};
-use dunlin_config_format::limits::{IDENTIFIER_LEN, REPORTS, SENSORS};
+use dunlin_config_format::limits::{IDENTIFIER_LEN, REPORTS, SENSORS, TOPIC_LEN};
 use dunlin_config_format::message::{
     BeginRequest, EndRequest, HASH_SIZE, HelloBoard, HelloConfiguration, PullReply, ReadItem, ReadRequest,
     Refusal, Value, VerdictReply, VerdictRequest, flag, outcome, state, what,
@@ -31,7 +31,7 @@ pub(crate) struct HostDoor<'n, P: Platform> {
     device: String<IDENTIFIER_LEN>,
     /// What the events and facts being told borrow.
     text: String<TEXT_LEN>,
-    name: String<TEXT_LEN>,
+    name: String<TOPIC_LEN>,
     measured: Option<(Driver, Measured)>,
     flags: u8,
 }

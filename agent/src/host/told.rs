@@ -75,7 +75,7 @@ impl<P: Platform> HostDoor<'_, P> {
     fn sensor_name(&mut self, sensor: u8) -> Option<Driver> {
         let found = self.node.shared.with_config(|config| {
             let sensor = config.sensors.get(usize::from(sensor))?;
-            String::<TEXT_LEN>::try_from(sensor.id).ok().map(|id| (id, sensor.driver))
+            String::try_from(sensor.id).ok().map(|id| (id, sensor.driver))
         });
         let (id, driver) = found.flatten()?;
         self.name = id;

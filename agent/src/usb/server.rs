@@ -89,9 +89,8 @@ pub async fn serve<R: Read, W: Write, N: Node>(
             }
             Either5::Fourth(()) => {}
             Either5::Fifth(()) => {
-                if let Some(fragment) = tether.and_then(Tether::take_fragment) {
-                    session.send(&fragment).await;
-                }
+                session.outgoing = tether.and_then(Tether::take_fragment);
+                session.send().await;
             }
         }
     }
@@ -101,6 +100,8 @@ pub async fn serve<R: Read, W: Write, N: Node>(
 struct Session<'p, W> {
     writer: W,
     presence: &'p Presence,
+    /// The frame that is being sent. Here once, and not in the future of each reply.
+    outgoing: Option<Encoded>,
     transfer: Option<Transfer>,
     /// The image stored last since the start: its END may be repeated.
     stored: Option<(u32, [u8; HASH_SIZE], u32)>,
@@ -115,6 +116,7 @@ impl<'p, W: Write> Session<'p, W> {
         Session {
             writer,
             presence,
+            outgoing: None,
             transfer: None,
             stored: None,
             monitored: 0,
@@ -286,15 +288,18 @@ impl<'p, W: Write> Session<'p, W> {
 
     async fn pull<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         let request: PullRequest = decode(frame)?;
-        let mut buffer = [0; PullReply::MAX_BYTES];
-        let pulled = node.pull(request.offset, &mut buffer)?;
-        let reply = PullReply {
-            offset: request.offset,
-            bytes: buffer.get(..pulled.len).unwrap_or_default(),
-            length: pulled.length,
-            hash_prefix: pulled.hash_prefix,
-        };
-        self.reply(frame, &reply).await;
+        {
+            let mut buffer = [0; PullReply::MAX_BYTES];
+            let pulled = node.pull(request.offset, &mut buffer)?;
+            let reply = PullReply {
+                offset: request.offset,
+                bytes: buffer.get(..pulled.len).unwrap_or_default(),
+                length: pulled.length,
+                hash_prefix: pulled.hash_prefix,
+            };
+            self.outgoing = message::encode(&reply, frame.number).ok();
+        }
+        self.send().await;
         Ok(())
     }
 
@@ -322,14 +327,16 @@ impl<'p, W: Write> Session<'p, W> {
     /// Sends a reply to `request`. One that does not fit, or that the line does not take, is lost: the host asks again, and
     /// then gives up with the reason that nothing came.
     async fn reply<M: Message + minicbor::Encode<()>>(&mut self, request: &Frame<'_>, reply: &M) {
-        if let Ok(encoded) = message::encode(reply, request.number) {
-            self.send(&encoded).await;
-        }
+        self.outgoing = message::encode(reply, request.number).ok();
+        self.send().await;
     }
 
-    async fn send(&mut self, encoded: &Encoded) {
-        let _ = self.writer.write_all(encoded.as_bytes()).await;
-        self.presence.answer();
+    /// Sends what is outgoing, if anything is.
+    async fn send(&mut self) {
+        if let Some(encoded) = &self.outgoing {
+            let _ = self.writer.write_all(encoded.as_bytes()).await;
+            self.presence.answer();
+        }
     }
 
     /// Tells an event: as a frame where a monitor wants it, a log line otherwise as plain text.
@@ -341,11 +348,10 @@ impl<'p, W: Write> Session<'p, W> {
             Event::Sent(event) => (monitor::SENT, message::encode(event, number)),
             Event::Log(event) => (monitor::LOG, message::encode(event, number)),
         };
+        self.outgoing = encoded.ok();
         if self.monitored & bit != 0 {
-            if let Ok(encoded) = encoded {
-                self.event_number = number.wrapping_add(1);
-                self.send(&encoded).await;
-            }
+            self.event_number = number.wrapping_add(u8::from(self.outgoing.is_some()));
+            self.send().await;
         } else if let Event::Log(event) = event {
             let _ = self.writer.write_all(event.text.as_bytes()).await;
             let _ = self.writer.write_all(b"\r\n").await;

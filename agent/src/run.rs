@@ -64,7 +64,26 @@ pub async fn run<P: Platform>(
     tether: Option<&Tether>,
     memory: &mut Memory,
 ) -> Exit {
-    let Parts { flash, serial_reader, serial_writer, i2c, mut system } = board.split();
+    let Parts { flash, serial_reader, serial_writer, i2c, system } = board.split();
+    let (boot, system) = boot(system);
+    let node: Node<P> = Node {
+        shared: Shared::new(boot),
+        store: RefCell::new(Store::new(flash)),
+        i2c: RefCell::new(i2c),
+        system: RefCell::new(system),
+    };
+    tell_start(&node);
+    let mut door = HostDoor::new(&node);
+    let host = usb::serve(serial_reader, serial_writer, &mut door, tether, &node.shared.promises.server);
+    match select(host, configurations(&node, network, memory)).await {
+        Either::First(never) => never,
+        Either::Second(exit) => exit,
+    }
+}
+
+/// Returns what this start is. The system is handed through: the agent's future has no room for one that it has lent and then
+/// given away.
+fn boot<S: System>(mut system: S) -> (Boot, S) {
     let boot = Boot {
         id: system.entropy() as u32,
         chip_id: system.chip_id(),
@@ -72,25 +91,18 @@ pub async fn run<P: Platform>(
         crash: late_part(&system).map(Crash::Late).or(system.crash()),
         at: Instant::now(),
     };
-    let flash_chip = system.condition().flash;
-    let node: Node<P> = Node {
-        shared: Shared::new(boot),
-        store: RefCell::new(Store::new(flash)),
-        i2c: RefCell::new(i2c),
-        system: RefCell::new(system),
-    };
-    node.shared.events.log(Log::Booted);
-    if let Some(crash) = boot.crash {
-        node.shared.events.log(Log::Crashed(crash));
+    (boot, system)
+}
+
+fn tell_start<P: Platform>(node: &Node<P>) {
+    let events = &node.shared.events;
+    events.log(Log::Booted);
+    if let Some(crash) = node.shared.boot.crash {
+        events.log(Log::Crashed(crash));
     }
+    let flash_chip = node.system.borrow().condition().flash;
     if flash_chip != FlashChip::Usable {
-        node.shared.events.log(Log::FlashChip(flash_chip));
-    }
-    let mut door = HostDoor::new(&node);
-    let host = usb::serve(serial_reader, serial_writer, &mut door, tether, &node.shared.promises.server);
-    match select(host, configurations(&node, network, memory)).await {
-        Either::First(never) => never,
-        Either::Second(exit) => exit,
+        events.log(Log::FlashChip(flash_chip));
     }
 }
 

@@ -15,7 +15,7 @@ use core::cell::Cell;
 use dunlin_config_format::config::Config;
 use dunlin_config_format::limits::{PAYLOAD_LEN, TOPIC_LEN};
 use embassy_time::{Duration, Instant, with_deadline};
-use minimq::{Buffers, ConfigBuilder, Will};
+use minimq::{Buffers, ConfigBuilder, ConfigError, Session, Will};
 
 pub use outbox::Outbox;
 
@@ -96,26 +96,9 @@ impl Uplink<'_> {
     /// Dropping the future drops the connection; records stay in the outbox.
     pub(crate) async fn run(&self, memory: &mut Memory, seed: u64) {
         let Memory { tcp_receive, tcp_send, receive, send } = memory;
-        let mqtt = &self.config.mqtt;
         let status = self.topics.status();
-        let will =
-            Will::new(&status, b"offline", &[]).map(|will| will.retained().qos(minimq::QoS::AtLeastOnce));
-        let keep_alive_s = u16::try_from(mqtt.keep_alive_s.0).unwrap_or(u16::MAX);
-        let builder = will.and_then(|will| {
-            let builder = ConfigBuilder::new(Buffers::new(receive, send))
-                .client_id(mqtt.client_identifier.unwrap_or(self.config.device.name))?
-                .keepalive_interval(keep_alive_s)
-                .session_expiry_interval(SESSION_EXPIRY_S)
-                .autodowngrade_qos()
-                .will(will)?;
-            match mqtt.username {
-                Some(username) => builder.auth(username, self.password),
-                None => Ok(builder),
-            }
-        });
-        // Every length was checked with the configuration, so the builder takes it.
-        let Ok(builder) = builder else { return };
-        let mut session = minimq::Session::new(builder);
+        // Every length was checked with the configuration, so that it makes a session.
+        let Ok(mut session) = self.session(Buffers::new(receive, send), &status) else { return };
         let mut backoff = Backoff::new(seed);
         let farewell = Farewell::new();
         while self.leaving.get() == Leaving::No {
@@ -155,6 +138,23 @@ impl Uplink<'_> {
             }
             self.pause(backoff.next(refused)).await;
         }
+    }
+
+    /// Returns the session that the configuration describes, before its first connection. Apart from the future: what it is made
+    /// with is not kept there.
+    fn session<'s>(&'s self, buffers: Buffers<'s>, status: &'s str) -> Result<Session<'s>, ConfigError> {
+        let mqtt = &self.config.mqtt;
+        let will = Will::new(status, b"offline", &[])?.retained().qos(minimq::QoS::AtLeastOnce);
+        let builder = ConfigBuilder::new(buffers)
+            .client_id(mqtt.client_identifier.unwrap_or(self.config.device.name))?
+            .keepalive_interval(u16::try_from(mqtt.keep_alive_s.0).unwrap_or(u16::MAX))
+            .session_expiry_interval(SESSION_EXPIRY_S)
+            .autodowngrade_qos()
+            .will(will)?;
+        Ok(Session::new(match mqtt.username {
+            Some(username) => builder.auth(username, self.password)?,
+            None => builder,
+        }))
     }
 
     /// Waits before the next attempt; records of QoS 0 that are made meanwhile are dropped and counted.

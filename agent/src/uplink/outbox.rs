@@ -4,7 +4,7 @@
 //! when it is full, the oldest record makes room and is counted.
 
 use dunlin_config_format::config::QoS;
-use heapless::Deque;
+use heapless::{Deque, Vec};
 
 /// Most records that wait or are in flight.
 pub(crate) const OUTBOX_SIZE: usize = 64;
@@ -14,7 +14,9 @@ pub(crate) const IN_FLIGHT: usize = 4;
 /// Records in order of their making; `R` is the record, `O` the handle of an operation in flight.
 #[derive(Debug)]
 pub struct Outbox<R, O> {
-    entries: Deque<Entry<R, O>, OUTBOX_SIZE>,
+    entries: Deque<Entry<R>, OUTBOX_SIZE>,
+    /// The operations in flight. Apart from the records, of which few have one.
+    operations: Vec<Option<O>, IN_FLIGHT>,
     /// Entries that have left, wrapping around: the place of the first one that is there.
     removed: u32,
     dropped: u32,
@@ -32,23 +34,24 @@ pub(crate) struct Next<R> {
 }
 
 #[derive(Debug)]
-struct Entry<R, O> {
+struct Entry<R> {
     record: R,
     qos: QoS,
-    state: State<O>,
+    state: State,
 }
 
 #[derive(Debug)]
-enum State<O> {
+enum State {
     Waiting,
-    InFlight(O),
+    /// In flight; the place of its operation.
+    InFlight(u8),
     Done,
 }
 
 impl<R: Copy, O: Copy> Outbox<R, O> {
     /// Returns an empty outbox.
     pub(crate) const fn new() -> Self {
-        Outbox { entries: Deque::new(), removed: 0, dropped: 0 }
+        Outbox { entries: Deque::new(), operations: Vec::new(), removed: 0, dropped: 0 }
     }
 
     /// Adds a record; the oldest makes room where there is none.
@@ -64,13 +67,13 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     /// Returns the record to publish next, where one may be: at most [`IN_FLIGHT`] at once, and one of QoS 2
     /// (the session's quota counts those wrongly).
     pub(crate) fn next(&self) -> Option<Next<R>> {
-        let in_flight = |entry: &Entry<R, O>| matches!(entry.state, State::InFlight(_));
+        let in_flight = |entry: &Entry<R>| matches!(entry.state, State::InFlight(_));
         if self.in_flight() >= IN_FLIGHT {
             return None;
         }
-        let is_waiting = |(_, entry): &(u32, &Entry<R, O>)| matches!(entry.state, State::Waiting);
+        let is_waiting = |(_, entry): &(u32, &Entry<R>)| matches!(entry.state, State::Waiting);
         let (index, entry) = (0..).zip(self.entries.iter()).find(is_waiting)?;
-        let exactly_once = |entry: &Entry<R, O>| entry.qos == QoS::ExactlyOnce;
+        let exactly_once = |entry: &Entry<R>| entry.qos == QoS::ExactlyOnce;
         if exactly_once(entry) && self.entries.iter().any(|other| in_flight(other) && exactly_once(other)) {
             return None;
         }
@@ -80,10 +83,24 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     /// Marks a record: in flight as `operation`, or done where there is none to wait for. One that has made room meanwhile is
     /// counted as dropped already.
     pub(crate) fn sent(&mut self, next: &Next<R>, operation: Option<O>) {
-        if let Some(entry) = self.entry(next) {
-            entry.state = operation.map_or(State::Done, State::InFlight);
+        if self.entry(next).is_some() {
+            let state = operation.map_or(State::Done, |operation| self.keep(operation));
+            if let Some(entry) = self.entry(next) {
+                entry.state = state;
+            }
         }
         self.remove_done();
+    }
+
+    /// Keeps an operation; there is room, because a record is offered only while fewer are in flight.
+    fn keep(&mut self, operation: O) -> State {
+        let free = (0..).zip(&mut self.operations).find(|(_, place)| place.is_none());
+        if let Some((index, place)) = free {
+            *place = Some(operation);
+            return State::InFlight(index);
+        }
+        let index = self.operations.len() as u8;
+        if self.operations.push(Some(operation)).is_ok() { State::InFlight(index) } else { State::Waiting }
     }
 
     /// Marks a record as one that can never be sent.
@@ -95,7 +112,7 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     }
 
     /// Returns the entry of a record that is still there.
-    fn entry(&mut self, next: &Next<R>) -> Option<&mut Entry<R, O>> {
+    fn entry(&mut self, next: &Next<R>) -> Option<&mut Entry<R>> {
         let index = usize::try_from(next.place.wrapping_sub(self.removed)).ok()?;
         self.entries.iter_mut().nth(index)
     }
@@ -104,9 +121,10 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     pub(crate) fn settle(&mut self, fate: impl Fn(&O) -> Fate, mut done: impl FnMut(R, QoS)) -> u32 {
         let mut acknowledged = 0;
         for entry in self.entries.iter_mut() {
-            let State::InFlight(operation) = &entry.state else { continue };
-            match fate(operation) {
-                Fate::Pending => {}
+            let State::InFlight(place) = entry.state else { continue };
+            let Some(operation) = self.operations.get_mut(usize::from(place)) else { continue };
+            match operation.as_ref().map_or(Fate::Lost, &fate) {
+                Fate::Pending => continue,
                 Fate::Acknowledged => {
                     entry.state = State::Done;
                     acknowledged += 1;
@@ -114,6 +132,7 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
                 }
                 Fate::Lost => entry.state = State::Waiting,
             }
+            *operation = None;
         }
         self.remove_done();
         acknowledged
@@ -138,6 +157,7 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
         self.dropped = self.dropped.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
         self.removed = self.removed.wrapping_add(u32::try_from(self.entries.len()).unwrap_or(0));
         self.entries.clear();
+        self.operations.clear();
     }
 
     /// Returns whether everything has been acknowledged.
@@ -147,7 +167,7 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
 
     /// Returns how many records are in flight.
     pub(crate) fn in_flight(&self) -> usize {
-        self.entries.iter().filter(|entry| matches!(entry.state, State::InFlight(_))).count()
+        self.operations.iter().flatten().count()
     }
 
     /// Returns how many records were dropped since start.
@@ -163,8 +183,12 @@ impl<R: Copy, O: Copy> Outbox<R, O> {
     }
 
     fn remove_first(&mut self) {
-        if self.entries.pop_front().is_some() {
-            self.removed = self.removed.wrapping_add(1);
+        let Some(entry) = self.entries.pop_front() else { return };
+        self.removed = self.removed.wrapping_add(1);
+        if let State::InFlight(place) = entry.state
+            && let Some(operation) = self.operations.get_mut(usize::from(place))
+        {
+            *operation = None;
         }
     }
 }

@@ -130,7 +130,7 @@ fn thingflow_id(text: &mut Text<'_>, config: &Config<'_>, member: Member) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dunlin_config_format::config::{Device, Link, List, Mqtt, Or, QoS, Sensor};
+    use dunlin_config_format::config::{Device, Link, List, Mqtt, QoS, Sensor};
     use dunlin_config_format::driver::{Driver, internal, tsl2591};
     use std::string::{String, ToString};
 
@@ -166,17 +166,7 @@ mod tests {
         let (reports, sensors) = ([report, report], [LIGHT, NODE]);
         let config = Config {
             device: Device { name: "esp8266", label: None },
-            mqtt: Mqtt {
-                host: "broker",
-                port: Or(1883),
-                client_identifier: None,
-                username: None,
-                has_password: false,
-                keep_alive_s: Or(60),
-                prefix: None,
-                confirm_within_s: Or(60),
-                stats_every_s: Or(60),
-            },
+            mqtt: Mqtt::at("broker"),
             link: Link::default(),
             i2c: List::default(),
             sensors: List::new(&sensors),

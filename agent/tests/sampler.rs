@@ -101,17 +101,7 @@ impl Heard {
 fn config<'a>(buses: &'a [I2cBus<'a>], sensors: &'a [Sensor<'a>], reports: &'a [Report<'a>]) -> Config<'a> {
     Config {
         device: Device { name: "esp8266", label: None },
-        mqtt: Mqtt {
-            host: "broker",
-            port: Or(1883),
-            client_identifier: None,
-            username: None,
-            has_password: false,
-            keep_alive_s: Or(60),
-            prefix: None,
-            confirm_within_s: Or(60),
-            stats_every_s: Or(60),
-        },
+        mqtt: Mqtt::at("broker"),
         link: Link::default(),
         i2c: List::new(buses),
         sensors: List::new(sensors),

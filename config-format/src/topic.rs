@@ -102,19 +102,9 @@ impl<'a> Topics<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Device, Link, List, Member, Mqtt, Or, Payload, QoS};
+    use crate::config::{Device, Link, List, Member, Mqtt, Payload, QoS};
 
-    const MQTT: Mqtt<'_> = Mqtt {
-        host: "broker",
-        port: Or(1883),
-        client_identifier: None,
-        username: None,
-        has_password: false,
-        keep_alive_s: Or(60),
-        prefix: None,
-        confirm_within_s: Or(60),
-        stats_every_s: Or(60),
-    };
+    const MQTT: Mqtt<'_> = Mqtt::at("broker");
 
     #[test]
     fn topics_are_prefix_device_and_what() {

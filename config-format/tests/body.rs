@@ -31,17 +31,7 @@ const REPORT: Report<'_> = Report {
 };
 const TUTORIAL: Config<'_> = Config {
     device: Device { name: "esp8266", label: None },
-    mqtt: Mqtt {
-        host: "192.168.1.10",
-        port: Or(1883),
-        client_identifier: None,
-        username: None,
-        has_password: false,
-        keep_alive_s: Or(60),
-        prefix: None,
-        confirm_within_s: Or(60),
-        stats_every_s: Or(60),
-    },
+    mqtt: Mqtt::at("192.168.1.10"),
     link: Link { kind: dunlin_config_format::config::LinkKind::Usb, address: None },
     i2c: List::new(&[BUS]),
     sensors: List::new(&[SENSOR]),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use dunlin_agent::store::{Begin, Store};
 use dunlin_config_format::Reason;
-use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
+use dunlin_config_format::config::{Config, Device, Link, List, Mqtt};
 use dunlin_config_format::flash_map::{IDENTITIES, IMAGE_SIZE, PAGE_SIZE, SECTOR_SIZE, SLOTS};
 use dunlin_config_format::identity::{self, ENTRY_HEAD_SIZE, EntryHead, HEADER_SIZE as IDENTITY_HEADER_SIZE};
 use dunlin_config_format::image::{HASH_SIZE, HEADER_SIZE, Header, checksum};
@@ -31,17 +31,7 @@ fn table(heading: &str, first: &str) -> Vec<Vec<String>> {
 
 /// An image file for the device `name`, with assets that reach into the second sector, and its hash.
 fn image(name: &str) -> (Vec<u8>, [u8; HASH_SIZE]) {
-    let mqtt = Mqtt {
-        host: "b",
-        port: Or(1883),
-        client_identifier: None,
-        username: None,
-        has_password: true,
-        keep_alive_s: Or(60),
-        prefix: None,
-        confirm_within_s: Or(60),
-        stats_every_s: Or(60),
-    };
+    let mqtt = Mqtt { has_password: true, ..Mqtt::at("b") };
     let device = Device { name, label: None };
     let lists = (List::default(), List::default(), List::default());
     let config =

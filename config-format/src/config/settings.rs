@@ -13,6 +13,8 @@ pub struct Or<const DEFAULT: u32>(pub u32);
 impl<const DEFAULT: u32> Or<DEFAULT> {
     /// The number where the body has none.
     pub const DEFAULT: u32 = DEFAULT;
+    /// The value unless a file says otherwise.
+    pub const USUAL: Self = Or(DEFAULT);
 
     /// Returns whether this is the default.
     pub fn is_default(&self) -> bool {
@@ -90,6 +92,21 @@ impl<'a> Mqtt<'a> {
     pub const USB_HOST: &'static str = "usb-host";
     /// Name of the secret with the broker's password.
     pub const PASSWORD_SECRET: &'static str = "mqtt.password";
+
+    /// Returns a session with the broker at a host, and everything else as it is unless a file says otherwise.
+    pub const fn at(host: &'a str) -> Self {
+        Mqtt {
+            host,
+            port: Or::USUAL,
+            client_identifier: None,
+            username: None,
+            has_password: false,
+            keep_alive_s: Or::USUAL,
+            prefix: None,
+            confirm_within_s: Or::USUAL,
+            stats_every_s: Or::USUAL,
+        }
+    }
 
     /// Returns the prefix of the topics that the node chooses.
     pub fn prefix(&self) -> &'a str {

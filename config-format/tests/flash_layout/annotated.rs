@@ -1,6 +1,6 @@
 //! The annotated images: made from the vectors with the words of the document's own tables.
 
-use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
+use dunlin_config_format::config::{Config, Device, Link, List, Mqtt};
 use dunlin_config_format::identity;
 use dunlin_config_format::image::{HEADER_SIZE, Header, Image, checksum};
 use minicbor::Decoder;
@@ -111,17 +111,7 @@ fn image(bytes: &[u8]) -> String {
 
 #[test]
 fn the_smallest_image_is_the_vector() {
-    let mqtt = Mqtt {
-        host: "b",
-        port: Or(1883),
-        client_identifier: None,
-        username: None,
-        has_password: false,
-        keep_alive_s: Or(60),
-        prefix: None,
-        confirm_within_s: Or(60),
-        stats_every_s: Or(60),
-    };
+    let mqtt = Mqtt::at("b");
     let device = Device { name: "a", label: None };
     let lists = (List::default(), List::default(), List::default());
     let config =

@@ -34,17 +34,7 @@ const REPORT: Report<'_> = Report {
 };
 const CONFIG: Config<'_> = Config {
     device: Device { name: "a", label: None },
-    mqtt: Mqtt {
-        host: "b",
-        port: Or(1883),
-        client_identifier: None,
-        username: None,
-        has_password: false,
-        keep_alive_s: Or(60),
-        prefix: None,
-        confirm_within_s: Or(60),
-        stats_every_s: Or(60),
-    },
+    mqtt: Mqtt::at("b"),
     link: Link { kind: LinkKind::Usb, address: None },
     i2c: List::new(&[]),
     sensors: List::new(&[SENSOR]),

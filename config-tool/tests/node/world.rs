@@ -80,15 +80,11 @@ pub(crate) fn package_with(wish: Wish, assets: &[u8]) -> Package {
     let config = Config {
         device: Device { name: "esp8266", label: None },
         mqtt: Mqtt {
-            host: "192.168.1.10",
             port: Or(wish.port),
-            client_identifier: None,
             username: wish.has_password.then_some("user"),
             has_password: wish.has_password,
-            keep_alive_s: Or(60),
-            prefix: None,
             confirm_within_s: Or(wish.confirm_within_s),
-            stats_every_s: Or(60),
+            ..Mqtt::at("192.168.1.10")
         },
         link: Link::default(),
         i2c: List::new(&bus),

@@ -13,7 +13,7 @@ use dunlin::line::Target;
 use dunlin::package;
 use dunlin_agent::supervisor::Presence;
 use dunlin_agent::usb::serve;
-use dunlin_config_format::config::{Config, Device, Link, List, Mqtt, Or};
+use dunlin_config_format::config::{Config, Device, Link, List, Mqtt};
 use dunlin_config_format::image::Header;
 use dunlin_twin::world::clock::{Clock, TimeSource};
 use dunlin_twin::world::serial_line::{HostEnd, Noise, SerialLine, USUAL_RATE};
@@ -177,17 +177,7 @@ impl Bench {
 
 /// A valid image of about `length` bytes for `esp8266`: the smallest body, and assets.
 pub(crate) fn image(length: usize, seed: u8) -> Vec<u8> {
-    let mqtt = Mqtt {
-        host: "192.168.1.10",
-        port: Or::default(),
-        client_identifier: None,
-        username: None,
-        has_password: false,
-        keep_alive_s: Or::default(),
-        prefix: None,
-        confirm_within_s: Or::default(),
-        stats_every_s: Or::default(),
-    };
+    let mqtt = Mqtt::at("192.168.1.10");
     let config = Config {
         device: Device { name: "esp8266", label: None },
         mqtt,

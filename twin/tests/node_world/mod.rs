@@ -45,17 +45,7 @@ pub(crate) fn tutorial(period_ms: u32, qos: QoS) -> Vec<u8> {
     }];
     let config = Config {
         device: Device { name: "esp8266", label: None },
-        mqtt: Mqtt {
-            host: "192.168.1.10",
-            port: Or(1883),
-            client_identifier: None,
-            username: None,
-            has_password: false,
-            keep_alive_s: Or(60),
-            prefix: None,
-            confirm_within_s: Or(60),
-            stats_every_s: Or(60),
-        },
+        mqtt: Mqtt::at("192.168.1.10"),
         link: Link::default(),
         i2c: List::new(&bus),
         sensors: List::new(&sensor),

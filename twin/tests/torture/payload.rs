@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use dunlin_config_format::config::{Device, Link, List, Mqtt, Or};
+use dunlin_config_format::config::{Device, Link, List, Mqtt};
 use dunlin_config_format::image::{HASH_SIZE, Header};
 use dunlin_config_format::limits::{ASSETS_SIZE, BODY_SIZE};
 use dunlin_config_format::{Config, flash_map};
@@ -45,17 +45,7 @@ impl Payload {
 pub(crate) fn body(padding: &[u8]) -> Vec<u8> {
     let config = Config {
         device: Device { name: "torture", label: None },
-        mqtt: Mqtt {
-            host: "10.0.0.1",
-            port: Or(1883),
-            client_identifier: None,
-            username: None,
-            has_password: true,
-            keep_alive_s: Or(60),
-            prefix: None,
-            confirm_within_s: Or(60),
-            stats_every_s: Or(60),
-        },
+        mqtt: Mqtt { has_password: true, ..Mqtt::at("10.0.0.1") },
         link: Link::default(),
         i2c: List::new(&[]),
         sensors: List::new(&[]),

@@ -55,7 +55,8 @@ async fn counted(polls: Rc<Cell<u64>>, future: impl Future) {
 /// Runs the tutorial at this quality of service.
 fn costs(qos: QoS) -> Costs {
     let clock = Clock::virtual_time();
-    let wiring = Wiring::furnished(|bus| {
+    let wiring = Wiring::new();
+    wiring.with_bus(4, 5, |bus| {
         let light = |_| irradiance(284.0, 0.1);
         bus.attach(Box::new(Tsl2591::new(Part::default(), light)), Instant::from_ticks(0));
     });

@@ -1,6 +1,7 @@
 //! Every example runs in the simulator, and the first lines of its run are kept.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -170,4 +171,59 @@ fn a_flash_file_with_another_configuration_is_refused_and_both_ways_out_work() {
     let (code, text) = run("tutorial.toml", &[]);
     assert!(code == Some(64) && text.contains("is no flash file"), "{text}");
     std::fs::remove_dir_all(place).unwrap();
+}
+
+/// Returns a payload with `#` for each number, and the numbers.
+fn split_numbers(payload: &str) -> (String, Vec<f64>) {
+    let (mut shape, mut numbers) = (String::new(), Vec::new());
+    let mut rest = payload;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let number = &rest[start..];
+        let end = number.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(number.len());
+        shape += &rest[..start];
+        shape.push('#');
+        numbers.extend(number[..end].parse::<f64>());
+        rest = &number[end..];
+    }
+    (shape + rest, numbers)
+}
+
+/// Returns the payloads of each topic but those with memory, counters and start numbers of the board.
+fn by_topic(messages: &[String]) -> BTreeMap<String, Vec<String>> {
+    let mut topics: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (topic, payload) in messages.iter().filter_map(|message| message.split_once("  ")) {
+        if !topic.ends_with("/info") && !topic.ends_with("/stats") {
+            topics.entry(topic.to_owned()).or_default().push(payload.to_owned());
+        }
+    }
+    topics
+}
+
+#[test]
+#[ignore = "needs the image: DUNLIN_FIRMWARE names it"]
+fn the_image_says_what_the_native_board_says() {
+    let image = std::env::var("DUNLIN_FIRMWARE").unwrap();
+    let files = ["tutorial.toml", "qos.toml", "failures.toml"].map(|file| (file, true));
+    // What passes filters hangs on when it was sampled, and the others report readings of the board itself.
+    let others = ["filters.toml", "minimal.toml", "two-buses.toml"].map(|file| (file, false));
+    for (file, is_alike) in files.into_iter().chain(others) {
+        let native = by_topic(&messages(file, &[]));
+        let chip = by_topic(&messages(file, &["--firmware", &image]));
+        assert!(native.keys().eq(chip.keys()), "{file}: {native:?} {chip:?}");
+        for (topic, payloads) in &native {
+            let others = &chip[topic];
+            // The chip is at the broker a second later, and its samples begin then.
+            let is_as_many = payloads.len().abs_diff(others.len()) <= 1;
+            assert!(is_as_many || !is_alike, "{file}, {topic}: {payloads:?} {others:?}");
+            for (one, other) in payloads.iter().zip(others) {
+                let ((shape, numbers), (same, found)) = (split_numbers(one), split_numbers(other));
+                assert_eq!(shape, same, "{file}, {topic}");
+                let is_near = |(a, b): (&f64, &f64)| (a - b).abs() <= 0.03 * a.abs().max(1.0) + 1.0;
+                assert!(
+                    !is_alike || numbers.iter().zip(&found).all(is_near),
+                    "{file}, {topic}: {one} and {other}"
+                );
+            }
+        }
+    }
 }

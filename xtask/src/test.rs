@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
             command
         };
         run(on_image("dunlin").args(["--test", "end_to_end", "--test", "flash", "--test", "node"]))?;
-        run(on_image("dunlin").args(["--test", "crash", "--", "--ignored"]))?;
+        run(on_image("dunlin").args(["--test", "crash", "--test", "examples", "--", "--ignored"]))?;
         let tests =
             ["--test", "image_crash", "--test", "chip_boot", "--test", "chip_qemu", "--", "--ignored"];
         run(on_image("dunlin-twin").args(tests))?;

@@ -175,6 +175,13 @@ impl Instruction {
             .map(String::as_str)
     }
 
+    /// Lets a branch or jump go elsewhere.
+    pub(super) fn aim(&mut self, target: &str) {
+        if let Some(operand) = self.operands.last_mut() {
+            target.clone_into(operand);
+        }
+    }
+
     pub(super) fn is_branch(&self) -> bool {
         is_branch(&self.name)
     }

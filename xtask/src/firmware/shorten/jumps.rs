@@ -42,10 +42,8 @@ pub(super) fn thread(lines: &mut Vec<Line>, flow: &Flow, literals: &Literals) ->
             Line::Label(label) => label.clone(),
             _ => labels.entry(start).or_insert_with(|| fresh.next()).clone(),
         };
-        if let Line::Instruction(jump) = &mut lines[at]
-            && let Some(operand) = jump.operands.last_mut()
-        {
-            *operand = target;
+        if let Line::Instruction(jump) = &mut lines[at] {
+            jump.aim(&target);
             changed = true;
         }
     }
@@ -55,6 +53,7 @@ pub(super) fn thread(lines: &mut Vec<Line>, flow: &Flow, literals: &Literals) ->
     changed
 }
 
+/// Tells whether a block starts with this label.
 fn has_label(lines: &[Line], flow: &Flow, block: usize, label: Option<&str>) -> bool {
     lines[flow.blocks[block].lines.clone()]
         .iter()
@@ -63,7 +62,9 @@ fn has_label(lines: &[Line], flow: &Flow, block: usize, label: Option<&str>) -> 
 
 /// Returns the block where a jump to `block` ends up, past blocks that do nothing but jump or branch in a known way.
 fn follow(lines: &[Line], flow: &Flow, mut block: usize, known: &Known) -> Option<usize> {
-    for _ in 0..8 {
+    // A loop without an end has one here.
+    let mut passed = BTreeSet::new();
+    while passed.insert(block) {
         let mut instructions = lines[flow.blocks[block].lines.clone()].iter().filter_map(Line::instruction);
         let (Some(only), None) = (instructions.next(), instructions.next()) else { break };
         let is_taken = if only.name == "j" {
@@ -115,9 +116,7 @@ pub(super) fn branch_once(lines: &mut [Line]) -> bool {
         let Some(opposite) = opposite(&branch.name) else { continue };
         let mut branch = branch.clone();
         branch.name = opposite.to_owned();
-        if let Some(last) = branch.operands.last_mut() {
-            *last = target;
-        }
+        branch.aim(&target);
         lines[before] = Line::Instruction(branch);
         lines[index] = Line::Other(String::new());
         changed = true;

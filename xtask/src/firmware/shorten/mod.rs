@@ -10,7 +10,7 @@
 //! | `unused` | what nobody reads, copies of results |
 //! | `jumps` | jumps to jumps, branches around jumps |
 //! | `far` | calls from flash to IRAM |
-//! | `outline` | runs of instructions that stand in several places |
+//! | `outline`, `runs` | runs of instructions that stand in several places |
 //!
 //! The first four work on one function until nothing changes, by its [`flow`]; the last two on all of them. `tests` runs
 //! functions made at random before and after; the image itself goes through all of the product's tests.
@@ -26,6 +26,7 @@ mod jumps;
 mod known;
 mod outline;
 mod rewrite;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod unused;

@@ -351,6 +351,13 @@ fn what_is_seen_of_a_function_stays_the_same() {
 }
 
 #[test]
+fn jumps_in_a_circle_stay_one() {
+    let text = "\t.type\tf,@function\nf:\n\tbeqz\ta2, .LBB0_2\n.LBB0_1:\n\tj\t.LBB0_3\n.LBB0_2:\n\tj\t.LBB0_1\n.LBB0_3:\n\tj\t.LBB0_2\n.Lfunc_end0:\n";
+    let shortened = shorten(text, true);
+    assert!(shortened.contains("\tj\t.LBB0_"), "{shortened}");
+}
+
+#[test]
 fn every_rule_is_met() {
     let mut chance = Chance(7);
     let text: String = (0..2000).map(|number| function(&mut chance, number)).collect();

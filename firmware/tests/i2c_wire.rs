@@ -309,3 +309,21 @@ fn time_outs_are_those_of_the_agent() {
     assert_eq!(Timing::new(u32::MAX, COUNTER_HZ, 25), Timing::new(400_000, COUNTER_HZ, 25));
     assert!(Timing::new(0, COUNTER_HZ, 25).low > 0);
 }
+
+#[test]
+fn a_device_that_was_left_in_a_byte_is_freed_wherever_it_stands() {
+    for byte in 0..=255_u8 {
+        for count in 1..=8 {
+            let bus = sensor();
+            {
+                // Its bit is on the line, and the clock is high: the master was reset here.
+                let mut bus = bus.0.borrow_mut();
+                bus.phase = Phase::Out { byte, count };
+                bus.sda_free = byte >> (8 - count) & 1 == 1;
+            }
+            let mut wire = wire(&bus, 100_000);
+            assert!(wire.clear(), "{byte:#010b}, bit {count}");
+            wire.transaction(0x29, &mut [Operation::Write(&[0xa0])]).unwrap();
+        }
+    }
+}

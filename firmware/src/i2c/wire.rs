@@ -180,17 +180,17 @@ impl<L: Lines> Wire<L> {
             return false;
         }
         for _ in 0..CLEAR_PULSES {
-            if self.lines.sda() {
-                break;
-            }
+            let is_free = self.lines.sda();
             self.lower_clock();
-            if self.raise_clock().is_err() {
-                return false;
+            // A device that stands in a byte may put a zero on the line now, against the STOP: then that was a pulse, too.
+            match if is_free { self.stop() } else { self.raise_clock() } {
+                Ok(()) if is_free => return self.lines.scl(),
+                Err(I2cError::ClockHeld) => return false,
+                _ => self.wait(self.timing.high),
             }
-            self.wait(self.timing.high);
         }
         self.lower_clock();
-        self.stop().is_ok() && self.lines.sda() && self.lines.scl()
+        self.stop().is_ok() && self.lines.scl()
     }
 
     /// Sends a START, or a repeated one within a transaction.

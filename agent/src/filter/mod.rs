@@ -5,11 +5,13 @@
 //! configuration, so that its size is known before a configuration is sent. The next filter joins here and in
 //! `config-format/src/config/filter.rs`.
 
+mod sum;
 mod window;
 
 use dunlin_config_format::config::{Filter, List};
 use dunlin_config_format::limits::{FILTERS, WINDOW};
 use embassy_time::Instant;
+use sum::Sum;
 
 /// A value on its way through a chain.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,16 +97,15 @@ fn delta(state: &mut [u32], signal: Signal, change: impl Fn(f32) -> f32) -> Sign
 
 /// Gives the mean of each span at the first value behind its end. State: count, sum, start of the span.
 fn mean_every(state: &mut [u32], signal: Signal, every_ms: u32, now: Instant) -> Signal {
-    let [count, sum @ .., start_low, start_high] = state else { return signal };
-    let [sum_low, sum_high] = sum else { return signal };
+    let [count, high, low, start_low, start_high] = state else { return signal };
     let now_ms = now.as_millis();
     if *count == 0 {
         (*start_low, *start_high) = halves(now_ms);
     }
-    let so_far = f64::from_bits(joined(*sum_low, *sum_high));
+    let so_far = Sum::from_bits(*high, *low);
     let started_ms = joined(*start_low, *start_high);
     let is_over = *count > 0 && now_ms.saturating_sub(started_ms) >= u64::from(every_ms);
-    let mean = if *count > 0 { (so_far / f64::from(*count)) as f32 } else { signal.value };
+    let mean = if *count > 0 { so_far.mean(*count) } else { signal.value };
     if is_over {
         // Spans follow each other without gaps, however late the value is that ends one.
         let spans = now_ms.saturating_sub(started_ms) / u64::from(every_ms.max(1));
@@ -112,8 +113,8 @@ fn mean_every(state: &mut [u32], signal: Signal, every_ms: u32, now: Instant) ->
         *count = 0;
     }
     if !signal.silent {
-        let sum = if *count == 0 { 0.0 } else { so_far } + f64::from(signal.value);
-        (*sum_low, *sum_high) = halves(sum.to_bits());
+        let before = if *count == 0 { Sum::default() } else { so_far };
+        (*high, *low) = before.add(signal.value).to_bits();
         *count += 1;
     }
     Signal { value: mean, silent: !is_over }
@@ -132,15 +133,27 @@ fn start_span(state: &mut [u32], now: Instant) {
     }
 }
 
-/// Rounds half away from zero. Values beyond the precision of an `f32` have no decimals to round.
+/// Rounds half away from zero, exactly. Values beyond the precision of an `f32` have no decimals to round.
 fn round(value: f32, decimals: u8) -> f32 {
-    let factor = (0..decimals).fold(1.0f64, |factor, _| factor * 10.0);
-    let scaled = f64::from(value) * factor;
-    if scaled.abs() >= 9.0e15 {
+    let factor = (0..decimals).fold(1_u32, |factor, _| factor.saturating_mul(10));
+    // IEEE 754, binary32: 24 digits, the first of which is not written, and how far the point is from their right.
+    let bits = value.to_bits();
+    let exponent = bits >> 23 & 0xff;
+    let digits = bits & 0x007f_ffff | u32::from(exponent > 0) << 23;
+    let behind = 150_u32.saturating_sub(exponent.max(1));
+    if behind == 0 {
         return value;
     }
-    let half = if scaled < 0.0 { -0.5 } else { 0.5 };
-    ((scaled + half) as i64 as f64 / factor) as f32
+    let scaled = u64::from(digits) * u64::from(factor);
+    let whole = scaled
+        .checked_add(1 << (behind - 1).min(63))
+        .and_then(|half_up| half_up.checked_shr(behind))
+        .unwrap_or(0);
+    match u32::try_from(whole) {
+        Ok(whole @ 0..0x0100_0000) if value < 0.0 && whole > 0 => -(whole as f32 / factor as f32),
+        Ok(whole @ 0..0x0100_0000) => whole as f32 / factor as f32,
+        _ => value,
+    }
 }
 
 fn halves(value: u64) -> (u32, u32) {

@@ -5,6 +5,7 @@ extern crate std;
 use std::vec::Vec;
 
 use super::*;
+use dunlin_config_format::limits::DECIMALS;
 use proptest::prelude::*;
 
 /// Runs a chain over values, one a second.
@@ -80,7 +81,36 @@ fn after_a_fault_the_first_value_passes() {
     assert_eq!(step(&list, &mut state, 9.0, Instant::from_secs(2)), Some(9.0));
 }
 
+/// Rounds with a double, in which all of this is exact.
+fn rounded(value: f32, decimals: u8) -> f32 {
+    let factor = 10f64.powi(i32::from(decimals));
+    let scaled = f64::from(value) * factor;
+    if scaled.abs() >= 9e15 {
+        value
+    } else {
+        ((scaled + 0.5f64.copysign(scaled)) as i64 as f64 / factor) as f32
+    }
+}
+
 proptest! {
+    #[test]
+    fn rounding_agrees_with_that_of_a_double(value in any::<f32>(), near in -1e4f32..1e4, decimals in 0..=DECIMALS) {
+        for value in [value, near, rounded(near, 3), near + 0.5] {
+            prop_assert_eq!(super::round(value, decimals).to_bits(), rounded(value, decimals).to_bits(), "{}", value);
+        }
+    }
+
+    #[test]
+    fn a_mean_is_as_exact_as_that_of_a_double(values in prop::collection::vec(any::<f32>().prop_filter("finite", |value| value.is_finite()), 1..300)) {
+        let sum = values.iter().fold(super::Sum::default(), |sum, &value| sum.add(value));
+        let mean = f64::from(sum.mean(values.len() as u32));
+        let expected = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
+        let most = values.iter().fold(0f64, |most, &value| most.max(f64::from(value).abs()));
+        // One of 24 digits, and one of 40 of the greatest value, which others may have taken away; 1e-28 is less than any unit.
+        let near = expected.abs() / 8_388_608.0 + most / 1e12 + 1e-28;
+        prop_assert!((mean - expected).abs() <= near, "{} {}", mean, expected);
+    }
+
     #[test]
     fn windows_agree_with_a_model(values in prop::collection::vec(-1e6f32..1e6, 1..200), half in 1u16..15) {
         let window = 2 * half + 1;

@@ -1,5 +1,6 @@
 //! Filters over the last values. State: how many values there have been, and the last of them in a ring.
 
+use super::sum::Sum;
 use dunlin_config_format::limits::WINDOW;
 
 /// Adds a value to the ring and returns the values that it holds, in no particular order.
@@ -29,12 +30,11 @@ pub(super) fn median(state: &mut [u32], value: f32) -> f32 {
         return upper;
     }
     let lower = sorted.get(middle.wrapping_sub(1)).copied().unwrap_or(upper);
-    ((f64::from(lower) + f64::from(upper)) / 2.0) as f32
+    lower * 0.5 + upper * 0.5
 }
 
 /// Returns the arithmetic mean of the last values.
 pub(super) fn mean(state: &mut [u32], value: f32) -> f32 {
     let held = add(state, value);
-    let sum: f64 = held.iter().map(|&bits| f64::from(f32::from_bits(bits))).sum();
-    (sum / held.len().max(1) as f64) as f32
+    held.iter().fold(Sum::default(), |sum, &bits| sum.add(f32::from_bits(bits))).mean(held.len() as u32)
 }

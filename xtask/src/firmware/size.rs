@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::inspect::{Symbol, sections, symbols};
+use super::shorten::is_made;
 use crate::routine::root;
 
 /// Crates that the report names; the others are summed up.
@@ -79,8 +80,7 @@ fn by_crate(symbols: &[Symbol], budget: Option<&toml::Table>, total: u32) -> Vec
 
 /// Returns what a symbol's bytes are counted for: a crate, or what has none.
 fn owner_of(symbol: &str) -> &str {
-    let is_shared = ["shared_", "near_"].iter().any(|stem| symbol.starts_with(stem));
-    crate_of(symbol).unwrap_or(if is_shared { "(shared by functions)" } else { "(assembly)" })
+    crate_of(symbol).unwrap_or(if is_made(symbol) { "(shared by functions)" } else { "(assembly)" })
 }
 
 /// Returns the crate of the item that a symbol is for, by the first crate root in its name (Rust's v0 mangling, RFC 2603).

@@ -83,7 +83,7 @@ fn free(lines: &[Line], first: usize, end: Registers) -> Registers {
     for (at, line) in lines.iter().enumerate().rev() {
         let Some(instruction) = line.instruction() else { continue };
         let effects = instruction.effects();
-        wanted = wanted & !effects.writes | effects.reads;
+        wanted = effects.before(wanted);
         if at <= first {
             written |= effects.writes;
         }

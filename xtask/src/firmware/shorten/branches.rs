@@ -1,6 +1,6 @@
 //! Branches in a shorter form, or none where what is known decides them.
 
-use super::instruction::{Instruction, Line, Registers, register};
+use super::instruction::{GONE, Instruction, Line, Registers, register};
 use super::known::Known;
 
 /// What `beqi` and its kin compare with (Xtensa ISA, B4CONST).
@@ -31,11 +31,9 @@ pub(super) fn branch(instruction: &Instruction, known: &Known) -> Option<Instruc
         return Some(decided(is_taken, instruction.target()?));
     }
     let [one, other, target] = instruction.operands()?;
-    let numbers = (number(instruction, 0, known), number(instruction, 1, known));
-    let is_with_number = register(other).is_none();
-    if is_with_number {
-        return None;
-    }
+    let numbers = (known.operand(instruction, 0), known.operand(instruction, 1));
+    // With a number in the instruction there is nothing shorter.
+    register(other)?;
     if let ("bnone" | "bany", Some((of, bits))) =
         (instruction.name.as_str(), numbers.1.map(|bits| (one, bits)).or(numbers.0.map(|bits| (other, bits))))
     {
@@ -77,8 +75,8 @@ pub(super) fn outcome(branch: &Instruction, known: &Known) -> Option<bool> {
     {
         return Some(name == "bnez");
     }
-    let first = number(branch, 0, known)?;
-    let second = if branch.operands.len() == 2 { 0 } else { number(branch, 1, known)? };
+    let first = known.operand(branch, 0)?;
+    let second = if branch.operands.len() == 2 { 0 } else { known.operand(branch, 1)? };
     let (a, b) = (first as u32, second as u32);
     match name {
         "beq" | "beqi" | "beqz" => Some(a == b),
@@ -88,14 +86,6 @@ pub(super) fn outcome(branch: &Instruction, known: &Known) -> Option<bool> {
         "blt" | "blti" | "bltz" => Some(first < second),
         "bge" | "bgei" | "bgez" => Some(first >= second),
         _ => None,
-    }
-}
-
-/// Returns the number in an operand, or in its register.
-fn number(instruction: &Instruction, operand: usize, known: &Known) -> Option<i32> {
-    match instruction.register(operand) {
-        Some(register) => known.number(register),
-        None => instruction.number(operand),
     }
 }
 
@@ -131,7 +121,7 @@ pub(super) fn branch_on_bits(lines: &mut [Line], end: Registers) -> bool {
                 return false;
             }
             lines[at] = Line::Instruction(Instruction::new(tested[0], [tested[1], tested[2], target]));
-            lines[before] = Line::Other(String::new());
+            lines[before] = GONE;
             return true;
         }
         if effects.reads & 1 << bit != 0 {

@@ -2,8 +2,8 @@
 //!
 //! `call0` reaches 512 KiB, IRAM is 1 MiB away: each such call loads the address first, six bytes in place of three.
 
-use super::Function;
 use super::instruction::{Instruction, Line};
+use super::{Function, NEAR};
 
 /// Functions in IRAM that other texts define (`link.ld`, `boot/routines.S`) and that code in flash calls often.
 const FAR: [&str; 7] = [
@@ -22,7 +22,7 @@ pub(super) fn stop(functions: &mut [Function]) -> Vec<Line> {
     let own = functions.iter().filter(|function| !function.is_in_flash).map(|function| function.name.clone());
     let far: Vec<String> = own.chain(FAR.map(str::to_owned)).collect();
     for far in far {
-        let near = format!("near_{far}");
+        let near = format!("{NEAR}{far}");
         let mut is_called = false;
         for function in functions.iter_mut().filter(|function| function.is_in_flash) {
             for line in &mut function.lines {

@@ -16,6 +16,8 @@ pub(super) struct Block {
     pub(super) successors: Vec<usize>,
     /// The block behind it, where its last instruction lets control pass.
     pub(super) falls_to: Option<usize>,
+    /// The block that its last instruction names, if that is a jump or branch within the function.
+    pub(super) jumps_to: Option<usize>,
     leaves: bool,
 }
 
@@ -31,6 +33,7 @@ impl Flow {
                     lines: *start..end,
                     successors: Vec::new(),
                     falls_to: None,
+                    jumps_to: None,
                     leaves: false,
                 });
                 *start = end;
@@ -72,7 +75,10 @@ impl Flow {
             block.leaves = falls && number + 1 == count;
             if let Some(last) = last {
                 match last.target().map(|target| at.get(target)) {
-                    Some(Some(&to)) => block.successors.push(to),
+                    Some(Some(&to)) => {
+                        block.jumps_to = Some(to);
+                        block.successors.push(to);
+                    }
                     Some(None) => block.leaves = true,
                     None if last.name == "jx" => {
                         block.leaves = indirect.is_empty();
@@ -96,7 +102,7 @@ impl Flow {
                     (0, 0),
                     |(reads, writes), one| {
                         let effects = one.effects();
-                        (reads & !effects.writes | effects.reads, writes | effects.writes)
+                        (effects.before(reads), writes | effects.writes)
                     },
                 )
             })

@@ -31,6 +31,14 @@ pub(super) enum Line {
     Other(String),
 }
 
+/// What is left of a line that has gone, until it is swept out.
+pub(super) const GONE: Line = Line::Other(String::new());
+
+/// Sweeps out the lines that have gone.
+pub(super) fn sweep(lines: &mut Vec<Line>) {
+    lines.retain(|line| *line != GONE);
+}
+
 /// An instruction as the assembler reads it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Instruction {
@@ -44,6 +52,13 @@ pub(super) struct Effects {
     pub(super) writes: Registers,
     /// It does nothing else, and so is needless where nobody reads what it writes.
     pub(super) is_pure: bool,
+}
+
+impl Effects {
+    /// Returns the registers that are wanted before it, given those that are wanted behind it.
+    pub(super) fn before(&self, wanted: Registers) -> Registers {
+        wanted & !self.writes | self.reads
+    }
 }
 
 /// How an instruction's operands are meant.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::branches::{opposite, outcome};
 use super::flow::Flow;
-use super::instruction::{Instruction, Line};
+use super::instruction::{GONE, Instruction, Line};
 use super::known::{Known, Literals, at_starts};
 
 /// Does it to a function; returns whether anything changed.
@@ -21,11 +21,7 @@ pub(super) fn thread(lines: &mut Vec<Line>, flow: &Flow, literals: &Literals) ->
         let Some(jump) = lines[at].instruction().filter(|jump| jump.target().is_some()).cloned() else {
             continue;
         };
-        let Some(next) =
-            block.successors.iter().copied().find(|&next| has_label(lines, flow, next, jump.target()))
-        else {
-            continue;
-        };
+        let Some(next) = block.jumps_to else { continue };
         let Some(mut known) = starts[number].clone() else { continue };
         for instruction in lines[block.lines.clone()].iter().filter_map(Line::instruction) {
             known.run(instruction, literals);
@@ -53,13 +49,6 @@ pub(super) fn thread(lines: &mut Vec<Line>, flow: &Flow, literals: &Literals) ->
     changed
 }
 
-/// Tells whether a block starts with this label.
-fn has_label(lines: &[Line], flow: &Flow, block: usize, label: Option<&str>) -> bool {
-    lines[flow.blocks[block].lines.clone()]
-        .iter()
-        .any(|line| matches!(line, Line::Label(name) if Some(name.as_str()) == label))
-}
-
 /// Returns the block where a jump to `block` ends up, past blocks that do nothing but jump or branch in a known way.
 fn follow(lines: &[Line], flow: &Flow, mut block: usize, known: &Known) -> Option<usize> {
     // A loop without an end has one here.
@@ -73,11 +62,7 @@ fn follow(lines: &[Line], flow: &Flow, mut block: usize, known: &Known) -> Optio
             only.is_branch().then(|| outcome(only, known)).flatten()
         };
         let next = match is_taken {
-            Some(true) => flow.blocks[block]
-                .successors
-                .iter()
-                .copied()
-                .find(|&next| has_label(lines, flow, next, only.target())),
+            Some(true) => flow.blocks[block].jumps_to,
             Some(false) => flow.blocks[block].falls_to,
             None => break,
         };
@@ -99,14 +84,14 @@ pub(super) fn branch_once(lines: &mut [Line]) -> bool {
                 .any(|line| matches!(line, Line::Label(label) if label == place))
         };
         if follows(&target) {
-            lines[index] = Line::Other(String::new());
+            lines[index] = GONE;
             changed = true;
             continue;
         }
         if jump.name != "j" {
             continue;
         }
-        let Some(before) = (0..index).rev().find(|&at| lines[at] != Line::Other(String::new())) else {
+        let Some(before) = (0..index).rev().find(|&at| lines[at] != GONE) else {
             continue;
         };
         let Some(branch) = lines[before].instruction().filter(|branch| branch.is_branch()) else { continue };
@@ -118,7 +103,7 @@ pub(super) fn branch_once(lines: &mut [Line]) -> bool {
         branch.name = opposite.to_owned();
         branch.aim(&target);
         lines[before] = Line::Instruction(branch);
-        lines[index] = Line::Other(String::new());
+        lines[index] = GONE;
         changed = true;
     }
     changed

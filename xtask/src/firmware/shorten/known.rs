@@ -76,9 +76,12 @@ impl Known {
         self.sums[usize::from(register)]
     }
 
-    /// Returns a register that holds what `is` describes.
-    pub(super) fn holder(&self, is: impl Fn(&Self, Register) -> bool) -> Option<Register> {
-        (0..16).find(|&register| is(self, register))
+    /// Returns the number in an operand, or in its register.
+    pub(super) fn operand(&self, instruction: &Instruction, operand: usize) -> Option<i32> {
+        match instruction.register(operand) {
+            Some(register) => self.number(register),
+            None => instruction.number(operand),
+        }
     }
 
     fn forget(&mut self, register: Register) {
@@ -105,12 +108,10 @@ impl Known {
         }
     }
 
-    fn value_of(&self, instruction: &Instruction, literals: &Literals) -> Option<Value> {
+    /// Returns what is known of the value that an instruction makes.
+    pub(super) fn value_of(&self, instruction: &Instruction, literals: &Literals) -> Option<Value> {
         let read = |operand| instruction.register(operand);
-        let number = |operand| match read(operand) {
-            Some(register) => self.number(register),
-            None => instruction.number(operand),
-        };
+        let number = |operand| self.operand(instruction, operand);
         let bits = |operand| read(operand).map_or(32, |register| self.bits(register));
         let narrow = |bits: u32| (bits <= 16).then_some(Value::Bits(bits));
         let two = |compute: fn(i32, i32) -> i32| Some(Value::Number(compute(number(1)?, number(2)?)));
@@ -151,7 +152,8 @@ impl Known {
         }
     }
 
-    fn sum_of(&self, instruction: &Instruction) -> Option<(Register, i32)> {
+    /// Returns which sum an instruction makes.
+    pub(super) fn sum_of(&self, instruction: &Instruction) -> Option<(Register, i32)> {
         let read = instruction.register(1)?;
         let more = match instruction.name.as_str() {
             "mov" => 0,

@@ -32,11 +32,20 @@ mod tests;
 mod unused;
 
 use flow::Flow;
-use instruction::{Instruction, Line};
+use instruction::{GONE, Instruction, Line, sweep};
 use known::Literals;
 
 /// Parts of the names of functions of the program that the linker puts into IRAM (`link.ld`), from where flash is out of reach.
 const IN_IRAM: [&str; 1] = ["9waitqueue18waker_registration"];
+
+/// How the names of functions begin that are made here: of runs, and of stops on the way to IRAM.
+const SHARED: &str = "shared_";
+const NEAR: &str = "near_";
+
+/// Tells whether a symbol is a function that was made here.
+pub(crate) fn is_made(symbol: &str) -> bool {
+    symbol.starts_with(SHARED) || symbol.starts_with(NEAR)
+}
 
 /// A piece of the text.
 enum Piece {
@@ -75,7 +84,7 @@ pub(crate) fn shorten(text: &str, shares: bool) -> String {
     }
     drop_unused_literals(&mut shortened);
     let mut text = String::with_capacity(text.len());
-    for line in shortened.iter().filter(|line| **line != Line::Other(String::new())) {
+    for line in shortened.iter().filter(|line| **line != GONE) {
         text.push_str(&line.to_string());
         text.push('\n');
     }
@@ -158,13 +167,13 @@ fn shorten_function(lines: &mut Vec<Line>, literals: &Literals, indirect: &BTree
     }
     jumps::branch_once(lines);
     loop {
-        lines.retain(|line| *line != Line::Other(String::new()));
+        sweep(lines);
         let flow = Flow::of(lines, |label| indirect.contains(label));
         let changed = rewrite::rewrite(lines, &flow, literals) | anchor::anchor(lines, &flow, literals);
-        lines.retain(|line| *line != Line::Other(String::new()));
+        sweep(lines);
         let flow = Flow::of(lines, |label| indirect.contains(label));
         let changed = unused::take_out(lines, &flow) | changed | jumps::branch_once(lines);
-        lines.retain(|line| *line != Line::Other(String::new()));
+        sweep(lines);
         let flow = Flow::of(lines, |label| indirect.contains(label));
         let changed = jumps::thread(lines, &flow, literals) | changed;
         jumps::drop_unused_labels(lines, indirect);

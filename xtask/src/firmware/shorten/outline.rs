@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Function;
-use super::instruction::{Instruction, Line};
+use super::instruction::{GONE, Instruction, Line, sweep};
 use super::known::Literals;
 use super::runs::{End, Run, Runs};
+use super::{Function, SHARED};
 
 /// Takes runs out of functions; returns the functions made of them, with their literals.
 pub(super) fn outline(
@@ -28,20 +28,20 @@ pub(super) fn outline(
         }
         for run in worth {
             count += 1;
-            let name = format!("shared_{count}");
+            let name = format!("{SHARED}{count}");
             made.extend(function_of(&name, &runs, &run));
             let call = Instruction::new(if runs.end(&run) == End::Return { "j" } else { "call0" }, [&name]);
             for &start in &run.starts {
                 for (index, (function, line)) in runs.lines(start, run.length).enumerate() {
                     functions[function].lines[line] = match index {
                         0 => Line::Instruction(call.clone()),
-                        _ => Line::Other(String::new()),
+                        _ => GONE,
                     };
                 }
             }
         }
         for function in functions.iter_mut() {
-            function.lines.retain(|line| *line != Line::Other(String::new()));
+            sweep(&mut function.lines);
         }
     }
     with_literals(made)

@@ -2,7 +2,7 @@
 
 use super::branches::branch;
 use super::flow::Flow;
-use super::instruction::{Instruction, Line, Register, Registers, STACK, register};
+use super::instruction::{GONE, Instruction, Line, Register, Registers, STACK, register};
 use super::known::{Known, Literals, Value, at_starts};
 
 /// Does it to a function; returns whether anything changed.
@@ -15,7 +15,7 @@ pub(super) fn rewrite(lines: &mut [Line], flow: &Flow, literals: &Literals) -> b
         let Some(known) = &starts[number] else {
             // It is never reached.
             for line in lines.iter_mut().filter(|line| line.instruction().is_some()) {
-                *line = Line::Other(String::new());
+                *line = GONE;
                 changed = true;
             }
             continue;
@@ -35,7 +35,7 @@ pub(super) fn rewrite(lines: &mut [Line], flow: &Flow, literals: &Literals) -> b
             known.run(&before, literals);
             changed |= is_needless || *instruction != before;
             if is_needless {
-                *line = Line::Other(String::new());
+                *line = GONE;
             }
         }
     }
@@ -52,7 +52,7 @@ fn wanted_behind(lines: &[Line], end: Registers) -> Vec<Registers> {
             let here = wanted;
             if let Some(instruction) = line.instruction() {
                 let effects = instruction.effects();
-                wanted = wanted & !effects.writes | effects.reads;
+                wanted = effects.before(wanted);
             }
             here
         })
@@ -100,20 +100,8 @@ impl Place<'_> {
     /// Returns what an instruction that only makes a number, an address, a copy or a sum will have made.
     fn result(&self, instruction: &Instruction) -> Option<Result> {
         match instruction.name.as_str() {
-            "movi" => Some(Result::Value(Value::Number(instruction.number(1)?))),
-            "l32r" => {
-                let literal = self.literals.get(instruction.operands.get(1)?)?;
-                Some(Result::Value(match literal.parse::<i64>() {
-                    Ok(number) => Value::Number(number as i32),
-                    Err(_) => Value::Address(literal.clone()),
-                }))
-            }
-            "mov" | "addi" => {
-                let from = instruction.register(1)?;
-                let more = instruction.number(2).unwrap_or(0);
-                let (of, less) = self.known.sum(from).unwrap_or((from, 0));
-                Some(Result::Sum(of, less.wrapping_add(more)))
-            }
+            "movi" | "l32r" => self.known.value_of(instruction, self.literals).map(Result::Value),
+            "mov" | "addi" => self.known.sum_of(instruction).map(|(of, more)| Result::Sum(of, more)),
             _ => None,
         }
     }
@@ -151,7 +139,7 @@ impl Place<'_> {
         {
             return Some(Instruction::new("movi", [&instruction.operands[0], &number.to_string()]));
         }
-        let holder = self.known.holder(|_, register| self.is_same(instruction, register))?;
+        let holder = (0..16).find(|&register| self.is_same(instruction, register))?;
         Some(Instruction::new("mov", [&instruction.operands[0], &name(holder)]))
     }
 

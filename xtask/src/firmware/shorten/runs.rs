@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Function;
 use super::flow::Flow;
 use super::instruction::{Instruction, Line};
 use super::known::Literals;
+use super::{Function, is_made};
 
 /// The longest run that is looked for.
 const LONGEST: usize = 40;
@@ -202,7 +202,7 @@ fn free(lines: &[Line], flow: &Flow) -> Vec<bool> {
             let is_call = instruction.name.starts_with("call");
             let touched = if is_call { effects.reads } else { effects.reads | effects.writes };
             free[line] = (wanted & !effects.writes | touched) & 1 == 0;
-            wanted = wanted & !effects.writes | effects.reads;
+            wanted = effects.before(wanted);
         }
     }
     free
@@ -211,8 +211,7 @@ fn free(lines: &[Line], flow: &Flow) -> Vec<bool> {
 /// Tells how a run with this instruction at its end would end; nothing if no run may have it.
 fn end_with(instruction: &Instruction, near: &BTreeSet<&str>) -> Option<End> {
     // A jump reaches 128 KiB: what is in flash, and what is made here.
-    let is_near =
-        |to: &String| near.contains(to.as_str()) || to.starts_with("shared_") || to.starts_with("near_");
+    let is_near = |to: &String| near.contains(to.as_str()) || is_made(to);
     match instruction.name.as_str() {
         "j" | "jx" | "ill" => None,
         "ret" => Some(End::Return),

@@ -2,7 +2,7 @@
 
 use super::branches::branch_on_bits;
 use super::flow::Flow;
-use super::instruction::{Line, Registers, register};
+use super::instruction::{GONE, Line, Registers, register};
 
 /// Does it to a function; returns whether anything changed.
 pub(super) fn take_out(lines: &mut [Line], flow: &Flow) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn take_out(lines: &mut [Line], flow: &Flow) -> bool {
             let Some(instruction) = lines[index].instruction() else { continue };
             let effects = instruction.effects();
             if effects.is_pure && effects.writes & wanted == 0 || is_copy_to_itself(&lines[index]) {
-                lines[index] = Line::Other(String::new());
+                lines[index] = GONE;
                 changed = true;
                 continue;
             }
@@ -24,7 +24,7 @@ pub(super) fn take_out(lines: &mut [Line], flow: &Flow) -> bool {
                 changed = true;
                 continue;
             }
-            wanted = wanted & !effects.writes | effects.reads;
+            wanted = effects.before(wanted);
         }
     }
     changed
@@ -68,7 +68,7 @@ fn move_result(lines: &mut [Line], index: usize, wanted: Registers) -> bool {
             for (at, instruction) in renamed {
                 lines[at] = Line::Instruction(instruction);
             }
-            lines[index] = Line::Other(String::new());
+            lines[index] = GONE;
             return true;
         }
     }

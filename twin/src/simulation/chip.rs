@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 
 use dunlin_agent::platform::ResetCause;
-use dunlin_config_format::config::Config;
 use dunlin_config_format::frame::{Received, Receiver, channel};
 use embassy_time::{Duration, Instant};
 use rand_core::Rng;
 use rand_pcg::Pcg32;
 
-use super::deployed::{USUAL_PINS, bodies, changes};
+use super::deployed::{USUAL_PINS, changes, each_configuration};
 use crate::chip::peripherals::rtc::Cause;
 use crate::chip::time::Time;
 use crate::chip::{Chip, End, Settings};
@@ -150,11 +149,11 @@ impl ChipNode {
             self.chip.peripherals().gpio.wire(USUAL_PINS.0, USUAL_PINS.1);
         }
         self.seen = changes;
-        for config in bodies(flash).iter().filter_map(|body| Config::decode(body).ok()) {
+        each_configuration(flash, |config| {
             for bus in config.i2c.iter() {
                 self.chip.peripherals().gpio.wire(bus.sda, bus.scl);
             }
-        }
+        });
     }
 
     /// Reads what the board has said: packets go to the tether, everything to the host.

@@ -38,14 +38,13 @@ impl Deployed {
             return;
         }
         let is_first = self.seen.replace(changes).is_none();
-        let bodies = bodies(flash);
-        for config in bodies.iter().filter_map(|body| Config::decode(body).ok()) {
+        let has_any = each_configuration(flash, |config| {
             for sensor in config.sensors.iter() {
                 let (Some(bus), Some(address)) = (config.bus_of(&sensor), sensor.address()) else { continue };
                 wiring.attach((bus.sda, bus.scl), address, now, || self.device(sensor.driver));
             }
-        }
-        if is_first && bodies.is_empty() {
+        });
+        if is_first && !has_any {
             wiring.attach(USUAL_PINS, tsl2591::ADDRESS, now, || self.device(Driver::Tsl2591));
         }
     }
@@ -65,8 +64,8 @@ pub(super) fn changes(flash: &NorFlash) -> u64 {
     counts.programs + counts.erases
 }
 
-/// Returns the bodies of the images in flash that can be read.
-pub(super) fn bodies(flash: &NorFlash) -> Vec<Vec<u8>> {
+/// Hands on the configuration of each image in flash that can be read; returns whether there was any.
+pub(super) fn each_configuration(flash: &NorFlash, mut with: impl FnMut(&Config<'_>)) -> bool {
     let mut flash = flash.clone();
     let mut body = |address: u32| {
         let mut header = [0; HEADER_SIZE];
@@ -74,7 +73,14 @@ pub(super) fn bodies(flash: &NorFlash) -> Vec<Vec<u8>> {
         let header = Header::decode(&header).ok()?;
         let mut body = vec![0; header.body_len as usize];
         flash.read(address + HEADER_SIZE as u32, &mut body).ok()?;
-        Config::decode(&body).is_ok().then_some(body)
+        Some(body)
     };
-    SLOTS.iter().filter_map(|slot| body(slot.address)).collect()
+    let mut has_any = false;
+    for body in SLOTS.iter().filter_map(|slot| body(slot.address)) {
+        if let Ok(config) = Config::decode(&body) {
+            with(&config);
+            has_any = true;
+        }
+    }
+    has_any
 }

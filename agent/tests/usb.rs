@@ -11,11 +11,11 @@ use std::task::{Context, Poll, Waker};
 
 use dunlin_agent::supervisor::Presence;
 use dunlin_agent::usb::{Begun, Event, Node, PAGE_SIZE, Probed, Pulled, Refused, serve};
+use dunlin_config_format::cbor::{Item, Reader, Writer};
 use dunlin_config_format::frame::{Received, Receiver};
 use dunlin_config_format::message::{self as m, Message, Refusal, Value, kind};
 use embassy_time_driver::{Driver, time_driver_impl};
 use embedded_io_async::{ErrorType, Read, Write};
-use minicbor::Encode;
 use proptest::prelude::*;
 
 /// Time stands still: what is tested here does not wait.
@@ -290,7 +290,7 @@ impl Bench {
         sent
     }
 
-    fn write<M: Message + Encode<()>>(&mut self, request: &M) -> u8 {
+    fn write<'b, M: Message + Item<'b>>(&mut self, request: &M) -> u8 {
         self.number = self.number.wrapping_add(1);
         let frame = m::encode(request, self.number).unwrap();
         self.line.to_board.borrow_mut().extend(frame.as_bytes());
@@ -298,7 +298,7 @@ impl Bench {
     }
 
     /// Sends a request and returns the payloads of its replies, all of the given kind.
-    fn ask_all<M: Message + Encode<()>>(&mut self, request: &M, kind: u8) -> Vec<Vec<u8>> {
+    fn ask_all<'b, M: Message + Item<'b>>(&mut self, request: &M, kind: u8) -> Vec<Vec<u8>> {
         let number = self.write(request);
         let sent = self.poll();
         sent.into_iter()
@@ -309,13 +309,13 @@ impl Bench {
             .collect()
     }
 
-    fn ask<M: Message + Encode<()>>(&mut self, request: &M) -> Vec<u8> {
+    fn ask<'b, M: Message + Item<'b>>(&mut self, request: &M) -> Vec<u8> {
         let mut replies = self.ask_all(request, M::KIND | kind::REPLY);
         assert_eq!(replies.len(), 1);
         replies.remove(0)
     }
 
-    fn refused<M: Message + Encode<()>>(&mut self, request: &M) -> (Refusal, Option<u32>) {
+    fn refused<'b, M: Message + Item<'b>>(&mut self, request: &M) -> (Refusal, Option<u32>) {
         let replies = self.ask_all(request, kind::ERROR);
         let error: m::ErrorReply<'_> = m::decode(&replies[0]).unwrap();
         assert_eq!(error.request, M::KIND);
@@ -418,26 +418,26 @@ fn unknown_and_malformed_requests_are_answered() {
     impl Message for Newer {
         const KIND: u8 = 0x70;
     }
-    impl<C> Encode<C> for Newer {
-        fn encode<W: minicbor::encode::Write>(
-            &self,
-            encoder: &mut minicbor::Encoder<W>,
-            _: &mut C,
-        ) -> Result<(), minicbor::encode::Error<W::Error>> {
-            encoder.map(0)?.ok()
+    impl Item<'_> for Newer {
+        fn read(_: &mut Reader<'_>) -> Self {
+            Newer
+        }
+
+        fn write(&self, to: &mut Writer<'_>) {
+            to.map(0);
         }
     }
     struct Broken;
     impl Message for Broken {
         const KIND: u8 = kind::PROBE;
     }
-    impl<C> Encode<C> for Broken {
-        fn encode<W: minicbor::encode::Write>(
-            &self,
-            encoder: &mut minicbor::Encoder<W>,
-            _: &mut C,
-        ) -> Result<(), minicbor::encode::Error<W::Error>> {
-            encoder.str("no map")?.ok()
+    impl Item<'_> for Broken {
+        fn read(_: &mut Reader<'_>) -> Self {
+            Broken
+        }
+
+        fn write(&self, to: &mut Writer<'_>) {
+            to.text("no map");
         }
     }
     let mut bench = Bench::new();

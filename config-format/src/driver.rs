@@ -3,19 +3,19 @@
 //! The next driver joins here (a variant and its [`DriverInfo`]), in the agent's `sensor` folder (what it does), and in
 //! the twin's `devices` folder (what it talks to).
 
-use minicbor::{Decode, Encode};
+use crate::cbor;
 
 /// A sensor's driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Driver {
     /// The node itself: uptime, counters, stack.
-    #[n(0)]
+    #[default]
     Internal,
     /// ams TSL2591, ambient light.
-    #[n(1)]
     Tsl2591,
 }
+
+cbor::number!(Driver { Internal, Tsl2591 });
 
 /// What is known of a driver before it runs.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 #![no_std]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod cbor;
 pub mod config;
 pub mod driver;
 pub mod flash_map;
@@ -16,7 +17,6 @@ pub mod message;
 pub mod packet;
 pub mod reason;
 pub mod slot;
-mod strict;
 pub mod topic;
 
 pub use config::Config;

@@ -65,6 +65,11 @@ fn unknown_keys_are_skipped_and_kept_out_of_the_value() {
     newer[0] = 0xa6;
     newer.extend_from_slice(b"\x09\xa1\x00\x63new");
     assert_eq!(Config::decode(&newer).unwrap(), TUTORIAL);
+    // Whatever it holds: keys of any kind and order, a tag, an integer below zero, floats of 16 and 64 bits, null.
+    newer.truncate(TUTORIAL_BODY.len());
+    newer.extend_from_slice(b"\x09\x87\xa2\x61b\x01\x61a\x00\xc1\x00\x20\xf9\x3c\x00");
+    newer.extend_from_slice(b"\xfb\x3f\xf0\x00\x00\x00\x00\x00\x00\xf6\xf8\xff");
+    assert_eq!(Config::decode(&newer).unwrap(), TUTORIAL);
 }
 
 #[test]

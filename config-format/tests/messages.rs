@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_config_format::cbor::Item;
 use dunlin_config_format::frame::{Received, Receiver};
 use dunlin_config_format::message::{self as m, Malformed, Message, Refusal, Value};
-use minicbor::{Decode, Encode};
 use proptest::prelude::*;
 
 const VECTORS: &str = include_str!("vectors/usb-frames.txt");
@@ -23,14 +23,14 @@ fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
 /// Compares a message with its golden frame in both directions and takes the frame off the list.
 fn golden<M>(vectors: &mut BTreeMap<&'static str, Vec<u8>>, name: &str, number: u8, message: M)
 where
-    M: Message + Encode<()> + for<'b> Decode<'b, ()> + PartialEq + std::fmt::Debug,
+    M: Message + for<'b> Item<'b> + PartialEq + std::fmt::Debug,
 {
     golden_with(vectors, name, number, &message, |payload| {
         assert_eq!(m::decode::<M>(payload).as_ref(), Ok(&message))
     });
 }
 
-fn golden_with<M: Message + Encode<()>>(
+fn golden_with<'b, M: Message + Item<'b>>(
     vectors: &mut BTreeMap<&'static str, Vec<u8>>,
     name: &str,
     number: u8,

@@ -11,12 +11,12 @@ use std::fmt::Debug;
 
 use document::{cells, read};
 use dunlin_config_format::Config;
+use dunlin_config_format::cbor::Item;
 use dunlin_config_format::frame::{Encoded, Frame, Received, Receiver};
 use dunlin_config_format::identity::{self, EntryHead};
 use dunlin_config_format::image::{Header, Image};
 use dunlin_config_format::message::{self as m, Message};
 use dunlin_config_format::slot::{State, Words};
-use minicbor::Decode;
 
 /// An input, and what is made of it.
 struct Vector {
@@ -131,7 +131,7 @@ fn frames_that_are_not_sent() {
     });
 }
 
-fn decode<'b, M: Message + Decode<'b, ()>>(payload: &'b [u8]) -> String {
+fn decode<'b, M: Message + Item<'b>>(payload: &'b [u8]) -> String {
     match m::decode::<M>(payload) {
         Ok(_) => "accepted".to_owned(),
         Err(error) => format!("{error:?}"),

@@ -14,7 +14,7 @@ use document::cells;
 use dunlin_config_format::frame::{MAX_CHANNEL, MAX_FRAME, MAX_PAYLOAD};
 use dunlin_config_format::message::{MAX_DATA, PROTOCOL_MAJOR, PROTOCOL_MINOR};
 use dunlin_config_format::packet::{CARRIER_HOLDS_MS, HOST_ADDRESS, MAX_FRAGMENT, MTU, NODE_ADDRESS};
-use source::fields;
+use source::{Field, structures};
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| document::read("usb-protocol.md"));
 const VECTORS: &str = include_str!("vectors/usb-frames.txt");
@@ -37,15 +37,16 @@ type Key = (u32, String, String);
 fn messages() -> BTreeMap<String, Vec<Key>> {
     let mut messages = BTreeMap::new();
     for source in MESSAGES {
-        for part in source.split("\npub struct ").skip(1) {
-            let name: String = part.chars().take_while(|c| c.is_alphanumeric()).collect();
+        for structure in structures(source) {
+            let name = structure.name;
             if source.contains(&format!("impl Message for {name} "))
                 || source.contains(&format!("impl Message for {name}<"))
             {
-                let body = part.split_once('{').unwrap().1.split("\n}").next().unwrap();
-                let keys =
-                    fields(body).into_iter().map(|field| (field.number, field.name, words(&field.kind)));
-                messages.insert(name, keys.collect());
+                let key = |field: &Field| {
+                    assert_eq!(field.is_optional, field.kind.starts_with("Option<"), "{name}.{}", field.name);
+                    (field.number, field.name.clone(), words(&field.kind))
+                };
+                messages.insert(name.clone(), structure.fields.iter().map(key).collect());
             }
         }
     }

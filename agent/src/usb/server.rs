@@ -1,5 +1,6 @@
 //! The server: reads frames, answers each request once, and tells events between them.
 
+use dunlin_config_format::cbor::Item;
 use dunlin_config_format::frame::{Encoded, Frame, Received, Receiver, channel};
 use dunlin_config_format::message::{
     self, BeginReply, BeginRequest, DataReply, DataRequest, EndReply, EndRequest, EraseReply, EraseRequest,
@@ -326,7 +327,7 @@ impl<'p, W: Write> Session<'p, W> {
 
     /// Sends a reply to `request`. One that does not fit, or that the line does not take, is lost: the host asks again, and
     /// then gives up with the reason that nothing came.
-    async fn reply<M: Message + minicbor::Encode<()>>(&mut self, request: &Frame<'_>, reply: &M) {
+    async fn reply<'b, M: Message + Item<'b>>(&mut self, request: &Frame<'_>, reply: &M) {
         self.outgoing = message::encode(reply, request.number).ok();
         self.send().await;
     }
@@ -359,6 +360,6 @@ impl<'p, W: Write> Session<'p, W> {
     }
 }
 
-fn decode<'b, M: Message + minicbor::Decode<'b, ()>>(frame: &Frame<'b>) -> Result<M, Refused> {
+fn decode<'b, M: Message + Item<'b>>(frame: &Frame<'b>) -> Result<M, Refused> {
     message::decode(frame.payload).map_err(|Malformed| Refusal::Malformed.into())
 }

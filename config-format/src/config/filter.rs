@@ -3,94 +3,83 @@
 //! The next filter joins here (a variant, its line in [`FILTER_KINDS`], its words and its rule) and in the agent's
 //! `filter` folder (what it does). Nothing else names a filter.
 
-use minicbor::{Decode, Encode};
-
+use crate::cbor;
 use crate::limits::{DECIMALS, PERIOD_MAX_MS, PERIOD_MIN_MS, WINDOW};
 
 /// One step between a sensor's reading and a message: takes a value, gives a value or none.
 ///
 /// Stored as an array of the variant's number and its parameters. A reader refuses a number that it does not know: a
 /// filter that is skipped changes what values mean.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-#[cbor(flat)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Filter {
     /// Middle value of the last `window` values, from the first value on.
-    #[n(0)]
     Median {
         /// Number of values, odd, 3 to 61.
-        #[n(0)]
         window: u16,
     },
     /// Arithmetic mean of the last `window` values, from the first value on.
-    #[n(1)]
     Mean {
         /// Number of values, 2 to 61.
-        #[n(0)]
         window: u16,
     },
     /// Arithmetic mean of the values of each time span; one value a span.
-    #[n(2)]
     MeanEvery {
         /// The span in milliseconds, 100 to 86,400,000.
-        #[n(0)]
         every_ms: u32,
     },
     /// Passes a value that differs from the last one passed by at least `change`.
-    #[n(3)]
     Delta {
         /// The smallest difference, above 0, in the reading's unit.
-        #[n(0)]
         change: f32,
     },
     /// Passes a value that differs from the last one passed by at least `percent` of the latter.
-    #[n(4)]
     DeltaPercent {
         /// The smallest difference in percent, above 0.
-        #[n(0)]
         percent: f32,
     },
     /// Passes at most one value in each `every_ms`.
-    #[n(5)]
     Throttle {
         /// The shortest time between two values passed, in milliseconds, 100 to 86,400,000.
-        #[n(0)]
         every_ms: u32,
     },
     /// Passes the newest value again after `every_ms` without one: the filters before it cannot silence it for longer.
-    #[n(6)]
     Heartbeat {
         /// The longest time between two values passed, in milliseconds, 100 to 86,400,000.
-        #[n(0)]
         every_ms: u32,
     },
     /// Rounds half away from zero to a number of decimals.
-    #[n(7)]
     Round {
         /// Decimals, 0 to 6.
-        #[n(0)]
         decimals: u8,
     },
     /// Returns `slope · value + offset`.
-    #[n(8)]
     Calibrate {
         /// Factor; finite, not 0.
-        #[n(0)]
         slope: f32,
         /// Summand, in the reading's unit; finite.
-        #[n(1)]
         offset: f32,
     },
     /// Limits the value to a range.
-    #[n(9)]
     Clamp {
         /// Lowest value; finite, below `max`.
-        #[n(0)]
         min: f32,
         /// Highest value; finite.
-        #[n(1)]
         max: f32,
     },
 }
+
+cbor::variants!(Filter {
+    0 Median { window },
+    1 Mean { window },
+    2 MeanEvery { every_ms },
+    3 Delta { change },
+    4 DeltaPercent { percent },
+    5 Throttle { every_ms },
+    6 Heartbeat { every_ms },
+    7 Round { decimals },
+    8 Calibrate { slope, offset },
+    9 Clamp { min, max },
+});
 
 impl Filter {
     /// Returns the 32-bit words of memory that the filter needs between two values.

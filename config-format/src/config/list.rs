@@ -2,10 +2,7 @@
 
 use core::marker::PhantomData;
 
-use minicbor::decode::{self, Decode, Decoder};
-use minicbor::encode::{self, Encode, Encoder, Write};
-
-use crate::strict;
+use crate::cbor::{Item, Reader, Writer};
 
 /// Values in order, borrowed as they are or as their encoding.
 ///
@@ -38,13 +35,13 @@ impl<'a, T> List<'a, T> {
     }
 }
 
-impl<'a, T: Copy + Decode<'a, ()>> List<'a, T> {
+impl<'a, T: Copy + Item<'a>> List<'a, T> {
     /// Returns the elements in order.
     pub fn iter(&self) -> Iter<'a, T> {
         match self.0 {
             Source::Values(values) => Iter::Values(values.iter()),
             Source::Encoded { elements, count, .. } => {
-                Iter::Encoded { decoder: Decoder::new(elements), left: count }
+                Iter::Encoded { elements: Reader::new(elements), left: count }
             }
         }
     }
@@ -63,21 +60,21 @@ pub enum Iter<'a, T> {
     /// Over their encoding.
     Encoded {
         /// What is left of the encoding.
-        decoder: Decoder<'a>,
+        elements: Reader<'a>,
         /// How many elements are left.
         left: usize,
     },
 }
 
-impl<'a, T: Copy + Decode<'a, ()>> Iterator for Iter<'a, T> {
+impl<'a, T: Copy + Item<'a>> Iterator for Iter<'a, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
         match self {
             Iter::Values(values) => values.next().copied(),
-            Iter::Encoded { decoder, left } => {
+            Iter::Encoded { elements, left } => {
                 *left = left.checked_sub(1)?;
-                decoder.decode().ok()
+                Some(T::read(elements))
             }
         }
     }
@@ -105,39 +102,41 @@ impl<T> Default for List<'_, T> {
     }
 }
 
-impl<'a, T: Copy + PartialEq + Decode<'a, ()>> PartialEq for List<'a, T> {
+impl<'a, T: Copy + PartialEq + Item<'a>> PartialEq for List<'a, T> {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
-impl<'a, T: Copy + core::fmt::Debug + Decode<'a, ()>> core::fmt::Debug for List<'a, T> {
+impl<'a, T: Copy + core::fmt::Debug + Item<'a>> core::fmt::Debug for List<'a, T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
 }
 
-impl<'a, C, T: Copy + Encode<C> + Decode<'a, ()>> Encode<C> for List<'a, T> {
-    fn encode<W: Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
-        e.array(self.len() as u64)?;
-        for element in self.iter() {
-            element.encode(e, ctx)?;
+impl<'b, T: Copy + Item<'b>> Item<'b> for List<'b, T> {
+    fn read(from: &mut Reader<'b>) -> Self {
+        let array = from.array();
+        let start = from.position();
+        for _ in 0..array.count {
+            if from.fault().is_some() {
+                break;
+            }
+            T::read(from);
         }
-        Ok(())
+        // Each element is a byte long or longer: there are not more than bytes.
+        let count = usize::try_from(array.count).unwrap_or(0);
+        List(Source::Encoded { elements: from.since(start), count, element: PhantomData })
     }
-}
 
-impl<'b, C, T: Decode<'b, C>> Decode<'b, C> for List<'b, T> {
-    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, decode::Error> {
-        let at = d.position();
-        let indefinite = || decode::Error::message("array of indefinite length").at(at);
-        let count = d.array()?.ok_or_else(indefinite)?;
-        let start = d.position();
-        for _ in 0..count {
-            strict::known::<C, T>(d, ctx)?;
+    fn write(&self, to: &mut Writer<'_>) {
+        to.array(self.len() as u64);
+        for element in self.iter() {
+            element.write(to);
         }
-        let elements = d.input().get(start..d.position()).unwrap_or_default();
-        let count = usize::try_from(count).map_err(|_| indefinite())?;
-        Ok(List(Source::Encoded { elements, count, element: PhantomData }))
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
     }
 }

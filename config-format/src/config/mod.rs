@@ -18,37 +18,31 @@ pub use sensor::{I2cBus, OptionValue, ReadingSettings, Sensor};
 pub use settings::{Device, Link, LinkKind, Mqtt, Or, StaticIpv4};
 pub use validate::{Fault, Invalid, Part, is_free_pin, is_identifier, is_text, is_topic};
 
-use minicbor::encode::write::Cursor;
-use minicbor::{Decode, Decoder, Encode};
-
-use crate::strict;
+use crate::cbor::{self, Item, Reader};
 
 /// Everything that makes a board this node.
 ///
 /// Holding one from [`Config::decode`] proves that every limit holds, every index points at something, and every string
 /// is in its alphabet.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config<'a> {
     /// Who the node is.
-    #[b(0)]
     pub device: Device<'a>,
     /// The broker and the session with it.
-    #[b(1)]
     pub mqtt: Mqtt<'a>,
     /// How the node reaches the network.
-    #[cbor(n(2), default, skip_if = "Link::is_default")]
     pub link: Link,
     /// I2C buses; at most [`BUSES`](crate::limits::BUSES).
-    #[cbor(b(3), default, skip_if = "List::is_empty")]
     pub i2c: List<'a, I2cBus<'a>>,
     /// Sensors; at most [`SENSORS`](crate::limits::SENSORS).
-    #[cbor(b(4), default, skip_if = "List::is_empty")]
     pub sensors: List<'a, Sensor<'a>>,
     /// Reports; at most [`REPORTS`](crate::limits::REPORTS).
-    #[cbor(b(5), default, skip_if = "List::is_empty")]
     pub reports: List<'a, Report<'a>>,
 }
+
+cbor::map!(Config<'a> {
+    0 device, 1 mqtt, 2 link: optional, 3 i2c: optional, 4 sensors: optional, 5 reports: optional,
+});
 
 /// Under which names a node is known, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,16 +93,10 @@ impl<'a> Config<'a> {
         if body.len() > crate::limits::BODY_SIZE {
             return Err(DecodeError::TooLong { len: body.len() });
         }
-        let mut decoder = Decoder::new(body);
-        let malformed = |error: minicbor::decode::Error, decoder: &Decoder<'_>| DecodeError::Malformed {
-            offset: error.position().unwrap_or(decoder.position()),
-        };
-        let config: Config<'a> = decoder.decode().map_err(|error| malformed(error, &decoder))?;
-        if decoder.position() != body.len() {
-            return Err(DecodeError::Trailing { offset: decoder.position() });
-        }
-        decoder.set_position(0);
-        strict::check_keys(&mut decoder, Self::DEPTH).map_err(|error| malformed(error, &decoder))?;
+        let config: Config<'a> = cbor::read(body).map_err(|fault| match fault {
+            cbor::Fault::Malformed { offset } => DecodeError::Malformed { offset },
+            cbor::Fault::Trailing { offset } => DecodeError::Trailing { offset },
+        })?;
         config.validate().map_err(DecodeError::Invalid)?;
         Ok(config)
     }
@@ -120,13 +108,8 @@ impl<'a> Config<'a> {
     /// # Errors
     /// [`BufferTooSmall`]; [`BODY_SIZE`](crate::limits::BODY_SIZE) bytes suffice for a body that a device accepts.
     pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
-        let mut cursor = Cursor::new(buffer);
-        minicbor::encode(self, &mut cursor).map_err(|_| BufferTooSmall)?;
-        Ok(cursor.position())
+        cbor::write(self, buffer).ok_or(BufferTooSmall)
     }
-
-    /// Levels of maps and arrays in a body whose keys are checked: more than this version knows.
-    const DEPTH: u8 = 8;
 
     /// Bytes of a body within which its [`Names`] stand.
     pub const NAMES_SIZE: usize = 512;
@@ -135,17 +118,24 @@ impl<'a> Config<'a> {
     ///
     /// It checks nothing; a body that is cut off further ahead, or has another beginning, gives none.
     pub fn names(start: &'a [u8]) -> Option<Names<'a>> {
-        let mut decoder = Decoder::new(start);
-        decoder.map().ok()?;
-        if decoder.u32().ok()? != 0 {
-            return None;
-        }
-        let device: Device<'a> = decoder.decode().ok()?;
-        if decoder.u32().ok()? != 1 {
-            return None;
-        }
-        let mqtt: Mqtt<'a> = decoder.decode().ok()?;
-        Some(Names { device: device.name, prefix: mqtt.prefix(), host: mqtt.host, port: mqtt.port.0 })
+        let mut reader = Reader::new(start);
+        let (mut device, mut names) = (None, None);
+        reader.map(0, &mut |reader, key| match key {
+            0 => device = Some(Device::read(reader)),
+            1 => {
+                let mqtt = Mqtt::read(reader);
+                let found = device.filter(|_| reader.fault().is_none());
+                names = found.map(|device| Names {
+                    device: device.name,
+                    prefix: mqtt.prefix(),
+                    host: mqtt.host,
+                    port: mqtt.port.0,
+                });
+            }
+            // The rest may be cut off.
+            _ => reader.refuse(start.len()),
+        });
+        names
     }
 
     /// Returns the bus of `sensor`, where its driver has one.

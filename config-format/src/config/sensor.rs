@@ -1,58 +1,50 @@
 //! Sensors and the buses they are on.
 
-use minicbor::{Decode, Encode};
-
 use super::{Filter, List, Or};
+use crate::cbor;
 use crate::driver::Driver;
 
 /// An I2C bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct I2cBus<'a> {
     /// Identifier.
-    #[n(0)]
     pub id: &'a str,
     /// GPIO number of the data line.
-    #[n(1)]
     pub sda: u8,
     /// GPIO number of the clock line.
-    #[n(2)]
     pub scl: u8,
     /// Clock frequency in Hz, 10 kHz to 400 kHz.
-    #[cbor(n(3), default, skip_if = "Or::is_default")]
     pub frequency_hz: Or<100_000>,
 }
 
+cbor::map!(I2cBus<'a> { 0 id, 1 sda, 2 scl, 3 frequency_hz: optional });
+
 /// A sensor: a driver, where it is, and when it is sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sensor<'a> {
     /// Identifier.
-    #[n(0)]
     pub id: &'a str,
     /// Name for people.
-    #[n(1)]
     pub label: Option<&'a str>,
     /// What reads it.
-    #[n(2)]
     pub driver: Driver,
     /// Index of its I2C bus; none where the driver has no bus.
-    #[n(3)]
     pub bus: Option<u8>,
     /// Address on the bus; none means the driver's default.
-    #[n(4)]
     pub address: Option<u8>,
     /// Time between two samples in milliseconds, 100 to 86,400,000.
-    #[n(5)]
     pub period_ms: u32,
     /// The driver's options that differ from their defaults, by rising key; at most
     /// [`OPTIONS`](crate::limits::OPTIONS).
-    #[cbor(b(6), default, skip_if = "List::is_empty")]
     pub options: List<'a, OptionValue>,
     /// Readings that have filters, by rising number; at most [`READINGS`](crate::limits::READINGS).
-    #[cbor(b(7), default, skip_if = "List::is_empty")]
     pub readings: List<'a, ReadingSettings<'a>>,
 }
+
+cbor::map!(Sensor<'a> {
+    0 id, 1 label: optional, 2 driver, 3 bus: optional, 4 address: optional, 5 period_ms, 6 options: optional,
+    7 readings: optional,
+});
 
 impl<'a> Sensor<'a> {
     /// Returns the value of the option with `key`, or its default; 0 where the driver has no such option.
@@ -80,25 +72,23 @@ impl<'a> Sensor<'a> {
 }
 
 /// A driver's option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionValue {
     /// The option's key in the driver's table.
-    #[n(0)]
     pub key: u8,
     /// Its value.
-    #[n(1)]
     pub value: u32,
 }
 
+cbor::array!(OptionValue { key, value });
+
 /// The filters of one reading, which run before every report.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadingSettings<'a> {
     /// The reading's number in the driver's table.
-    #[n(0)]
     pub number: u8,
     /// Filters in order; at most [`FILTERS`](crate::limits::FILTERS).
-    #[b(1)]
     pub filters: List<'a, Filter>,
 }
+
+cbor::map!(ReadingSettings<'a> { 0 number, 1 filters });

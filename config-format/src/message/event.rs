@@ -1,30 +1,25 @@
 //! What a node tells unasked while a monitor is on. Lost ones are not repeated; gaps show in the frame number.
 
-use minicbor::{Decode, Encode};
-
 use super::{Message, kind};
+use crate::cbor;
 use crate::frame::channel;
 
 /// A reading passed its filters, or could not be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadingEvent<'b> {
     /// Milliseconds since start.
-    #[n(0)]
     pub uptime_ms: u64,
     /// The sensor's identifier.
-    #[b(1)]
     pub sensor: &'b str,
     /// Name of the reading.
-    #[b(2)]
     pub name: &'b str,
     /// Its value.
-    #[n(3)]
     pub value: f32,
     /// Its unit.
-    #[b(4)]
     pub unit: Option<&'b str>,
 }
+
+cbor::map!(ReadingEvent<'b> { 0 uptime_ms, 1 sensor, 2 name, 3 value, 4 unit: optional });
 
 impl Message for ReadingEvent<'_> {
     const CHANNEL: u8 = channel::LOG;
@@ -32,19 +27,17 @@ impl Message for ReadingEvent<'_> {
 }
 
 /// A sensor's health changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthEvent<'b> {
     /// Milliseconds since start.
-    #[n(0)]
     pub uptime_ms: u64,
     /// The sensor's identifier.
-    #[b(1)]
     pub sensor: &'b str,
     /// Its health now: `ok`, `nack` and so on.
-    #[b(2)]
     pub health: &'b str,
 }
+
+cbor::map!(HealthEvent<'b> { 0 uptime_ms, 1 sensor, 2 health });
 
 impl Message for HealthEvent<'_> {
     const CHANNEL: u8 = channel::LOG;
@@ -52,16 +45,15 @@ impl Message for HealthEvent<'_> {
 }
 
 /// A line of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEvent<'b> {
     /// Milliseconds since start.
-    #[n(0)]
     pub uptime_ms: u64,
     /// The line, without its end.
-    #[b(1)]
     pub text: &'b str,
 }
+
+cbor::map!(LogEvent<'b> { 0 uptime_ms, 1 text });
 
 impl Message for LogEvent<'_> {
     const CHANNEL: u8 = channel::LOG;
@@ -69,22 +61,19 @@ impl Message for LogEvent<'_> {
 }
 
 /// A message went to the broker: at QoS 0 sent, above acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentEvent<'b> {
     /// Milliseconds since start.
-    #[n(0)]
     pub uptime_ms: u64,
     /// The topic.
-    #[b(1)]
     pub topic: &'b str,
     /// The beginning of the payload, as much as fits; empty where it is not known any more.
-    #[cbor(b(2), with = "minicbor::bytes")]
     pub payload: &'b [u8],
     /// Quality of service, 0 to 2.
-    #[n(3)]
     pub qos: u8,
 }
+
+cbor::map!(SentEvent<'b> { 0 uptime_ms, 1 topic, 2 payload, 3 qos });
 
 impl SentEvent<'_> {
     /// Most bytes of topic and payload together: a frame's payload without the other keys and values.

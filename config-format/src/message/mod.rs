@@ -8,11 +8,8 @@
 //! The host asks, the device answers: a reply's kind is the request's with [`kind::REPLY`] set, its frame number is the
 //! request's. Any request may be sent twice; the second has no further effect.
 
-use minicbor::encode::write::Cursor;
-use minicbor::{Decode, Encode};
-
+use crate::cbor::{self, Item};
 use crate::frame::{Encoded, Frame, MAX_PAYLOAD, channel};
-use crate::strict;
 
 mod event;
 pub mod kind;
@@ -66,7 +63,7 @@ pub struct TooLong;
 ///
 /// # Errors
 /// [`TooLong`] where the message needs more than [`MAX_PAYLOAD`] bytes.
-pub fn encode<M: Message + Encode<()>>(message: &M, number: u8) -> Result<Encoded, TooLong> {
+pub fn encode<'b, M: Message + Item<'b>>(message: &M, number: u8) -> Result<Encoded, TooLong> {
     let mut buffer = [0; MAX_PAYLOAD];
     let payload = encode_payload(message, &mut buffer)?;
     Encoded::new(&Frame { channel: M::CHANNEL, kind: M::KIND, number, payload }).map_err(|_| TooLong)
@@ -76,13 +73,11 @@ pub fn encode<M: Message + Encode<()>>(message: &M, number: u8) -> Result<Encode
 ///
 /// # Errors
 /// [`TooLong`] where the message needs more than [`MAX_PAYLOAD`] bytes.
-pub fn encode_payload<'a, M: Encode<()>>(
+pub fn encode_payload<'a, 'b, M: Item<'b>>(
     message: &M,
     buffer: &'a mut [u8; MAX_PAYLOAD],
 ) -> Result<&'a [u8], TooLong> {
-    let mut cursor = Cursor::new(buffer.as_mut_slice());
-    minicbor::encode(message, &mut cursor).map_err(|_| TooLong)?;
-    let len = cursor.position();
+    let len = cbor::write(message, buffer).ok_or(TooLong)?;
     buffer.get(..len).ok_or(TooLong)
 }
 
@@ -90,9 +85,6 @@ pub fn encode_payload<'a, M: Encode<()>>(
 ///
 /// # Errors
 /// [`Malformed`] where it is not one.
-pub fn decode<'b, M: Message + Decode<'b, ()>>(payload: &'b [u8]) -> Result<M, Malformed> {
-    if !strict::is_one_map(payload) {
-        return Err(Malformed);
-    }
-    minicbor::decode(payload).map_err(|_| Malformed)
+pub fn decode<'b, M: Message + Item<'b>>(payload: &'b [u8]) -> Result<M, Malformed> {
+    cbor::read(payload).map_err(|_| Malformed)
 }

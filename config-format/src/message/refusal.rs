@@ -1,8 +1,7 @@
 //! Why a request is refused.
 
-use minicbor::{Decode, Encode};
-
 use super::{Message, kind};
+use crate::cbor;
 
 /// Why the device refuses a request. The numbers cross the link: append only, never reuse.
 ///
@@ -84,22 +83,19 @@ impl Refusal {
 }
 
 /// ERROR: the device refuses the request whose frame number this reply repeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorReply<'b> {
     /// The refusal's number; see [`Refusal::from_number`].
-    #[n(0)]
     pub refusal: u16,
     /// The kind of the request that is refused.
-    #[n(1)]
     pub request: u8,
     /// A number that belongs to the refusal, such as an offset.
-    #[n(2)]
     pub detail: Option<u32>,
     /// The name of what was not found or not understood.
-    #[b(3)]
     pub name: Option<&'b str>,
 }
+
+cbor::map!(ErrorReply<'b> { 0 refusal, 1 request, 2 detail: optional, 3 name: optional });
 
 impl Message for ErrorReply<'_> {
     const KIND: u8 = kind::ERROR;

@@ -1,13 +1,12 @@
 //! A value of an [`InfoItem`](super::InfoItem): told by its CBOR type.
 
-use minicbor::data::Type;
-use minicbor::encode::Write;
-use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
+use crate::cbor::{Item, Kind, Reader, Writer};
 
 /// A fact's value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Value<'b> {
     /// Not known, or none.
+    #[default]
     Null,
     /// Yes or no.
     Bool(bool),
@@ -19,32 +18,28 @@ pub enum Value<'b> {
     Text(&'b str),
 }
 
-impl<C> Encode<C> for Value<'_> {
-    fn encode<W: Write>(&self, encoder: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
-        match self {
-            Value::Null => encoder.null()?,
-            Value::Bool(value) => encoder.bool(*value)?,
-            Value::Unsigned(value) => encoder.u64(*value)?,
-            Value::Float(value) => encoder.f32(*value)?,
-            Value::Text(value) => encoder.str(value)?,
-        };
-        Ok(())
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Value<'b> {
-    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        let kind = decoder.datatype()?;
-        Ok(match kind {
-            Type::Bool => Value::Bool(decoder.bool()?),
-            Type::U8 | Type::U16 | Type::U32 | Type::U64 => Value::Unsigned(decoder.u64()?),
-            Type::F32 => Value::Float(decoder.f32()?),
-            Type::String => Value::Text(decoder.str()?),
+impl<'b> Item<'b> for Value<'b> {
+    fn read(from: &mut Reader<'b>) -> Self {
+        match from.kind() {
+            Kind::Unsigned => Value::Unsigned(from.long()),
+            Kind::Text => Value::Text(from.text()),
+            Kind::Bool => Value::Bool(from.flag()),
+            Kind::Float => Value::Float(from.float()),
             // A newer device may tell a fact in a type that this side does not know; the others are still of use.
-            _ => {
-                decoder.skip()?;
+            Kind::Other => {
+                from.skip();
                 Value::Null
             }
-        })
+        }
+    }
+
+    fn write(&self, to: &mut Writer<'_>) {
+        match *self {
+            Value::Null => to.null(),
+            Value::Bool(value) => to.flag(value),
+            Value::Unsigned(value) => to.long(value),
+            Value::Float(value) => to.float(value),
+            Value::Text(value) => to.text(value),
+        }
     }
 }

@@ -5,44 +5,35 @@ use std::collections::BTreeMap;
 use dunlin_config_format::driver::{Driver, OptionValues};
 
 use crate::document::read;
-use crate::source::{Field, fields};
+use crate::source::{Field, structures};
 use crate::{from, number, table};
 
 const SOURCES: [&str; 6] =
     ["config/mod", "config/settings", "config/sensor", "config/report", "config/filter", "driver"];
 
 /// The form of a structure in the document's words, and its rows: what is compared of them.
-type Structure = (&'static str, Vec<Vec<String>>);
+type Rows = (&'static str, Vec<Vec<String>>);
 
 /// The structures of the source that a body is made of, by name.
-fn structures() -> BTreeMap<String, Structure> {
-    let mut structures = BTreeMap::new();
-    for path in SOURCES {
-        let source = read(&format!("config-format/src/{path}.rs"));
-        for part in source.split("\n#[cbor(").skip(1) {
-            let (form, rest) = part.split_once(")]\n").unwrap();
-            let head = rest.split_once('{').unwrap();
-            let name: String =
-                head.0.split(' ').nth(2).unwrap().chars().take_while(|c| c.is_alphanumeric()).collect();
-            let inner = head.1.split("\n}").next().unwrap();
-            structures.insert(
-                name,
-                match form {
-                    "map" => ("A map:", fields(inner).iter().map(row).collect()),
-                    "array" => ("An array:", fields(inner).iter().map(row).collect()),
-                    "index_only" => {
-                        ("A number:", variants(inner).map(|(number, name, _)| vec![number, name]).collect())
-                    }
-                    "flat" => (
-                        "An array:",
-                        variants(inner).flat_map(|(n, name, inner)| filter(&n, &name, &inner)).collect(),
-                    ),
-                    other => panic!("a structure of the form `{other}`"),
-                },
-            );
-        }
-    }
+fn all() -> BTreeMap<String, Rows> {
+    let sources = SOURCES.map(|path| read(&format!("config-format/src/{path}.rs")));
+    let structures = sources.iter().flat_map(|source| structures(source));
     structures
+        .map(|structure| {
+            let fields = structure.fields.iter();
+            let rows = match structure.form.as_str() {
+                "map" => ("A map:", fields.map(row).collect()),
+                "array" => ("An array:", fields.map(row).collect()),
+                "number" => (
+                    "A number:",
+                    fields.map(|field| vec![field.number.to_string(), field.name.clone()]).collect(),
+                ),
+                "variants" => ("An array:", fields.map(parameter).collect()),
+                other => panic!("a structure of the form `{other}`"),
+            };
+            (structure.name, rows)
+        })
+        .collect()
 }
 
 /// Key, name, type and default of a field.
@@ -54,9 +45,9 @@ fn row(field: &Field) -> Vec<String> {
         (_, Some(default), _) => ("u32".to_owned(), default.replace('_', "")),
         (.., Some(element)) => (
             format!("list of {}", words(element)),
-            if field.has_default { "empty".to_owned() } else { String::new() },
+            if field.is_optional { "empty".to_owned() } else { String::new() },
         ),
-        _ if !field.has_default => (words(kind), String::new()),
+        _ if !field.is_optional => (words(kind), String::new()),
         _ => (
             words(kind),
             match kind {
@@ -78,30 +69,15 @@ fn words(kind: &str) -> String {
     }
 }
 
-/// Number, name and braces of each variant.
-fn variants(inner: &str) -> impl Iterator<Item = (String, String, String)> {
-    inner.split("\n    #[n(").skip(1).map(|part| {
-        let (number, rest) = part.split_once(")]\n").unwrap();
-        let name = rest.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
-        let braces = rest.split_once('{').map(|(_, rest)| rest.split('}').next().unwrap().to_owned());
-        (number.to_owned(), name, braces.unwrap_or_default())
-    })
-}
-
-/// Number, name, position, parameter and type of each parameter of a filter.
-fn filter(number: &str, name: &str, inner: &str) -> Vec<Vec<String>> {
-    let parameters = fields(inner).into_iter();
-    parameters
-        .map(|field| {
-            let position = (field.number + 1).to_string();
-            vec![number.to_owned(), name.to_owned(), position, field.name, field.kind]
-        })
-        .collect()
+/// Number, name, position, parameter and type of a filter's parameter.
+fn parameter(field: &Field) -> Vec<String> {
+    let (number, variant) = field.variant.clone().unwrap();
+    vec![number, variant, field.number.to_string(), field.name.clone(), field.kind.clone()]
 }
 
 #[test]
 fn every_structure_has_its_table() {
-    let structures = structures();
+    let structures = all();
     assert_eq!(structures.len(), 16, "the source is read wrongly");
     let document = from("## Body");
     let named = document.split("\n**`").skip(1).map(|part| part.split('`').next().unwrap());

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use dunlin_config_format::cbor::Item;
 use dunlin_config_format::frame::{Frame, MAX_PAYLOAD, channel};
 use dunlin_config_format::message::{self, ErrorReply, Message, kind};
-use minicbor::Encode;
 
 use super::{Failure, Outbox, Time};
 
@@ -55,7 +55,7 @@ impl Exchange {
     ///
     /// # Errors
     /// [`Failure::RequestTooLong`] where it does not fit into a frame.
-    pub fn new<M: Message + Encode<()>>(request: &M, patience: Patience) -> Result<Self, Failure> {
+    pub fn new<'b, M: Message + Item<'b>>(request: &M, patience: Patience) -> Result<Self, Failure> {
         let mut buffer = [0; MAX_PAYLOAD];
         let payload =
             message::encode_payload(request, &mut buffer).map_err(|_| Failure::RequestTooLong)?.to_vec();

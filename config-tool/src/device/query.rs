@@ -1,8 +1,8 @@
 //! Questions: one request with one reply, and replies of several items.
 
+use dunlin_config_format::cbor::Item;
 use dunlin_config_format::frame::Frame;
 use dunlin_config_format::message::{self, InfoItem, InfoRequest, Message, ReadItem, ReadRequest, Value};
-use minicbor::Encode;
 
 use super::exchange::Answer;
 use super::{Exchange, Failure, Outbox, Patience, Task, Time};
@@ -16,7 +16,7 @@ impl Ask {
     ///
     /// # Errors
     /// [`Failure::RequestTooLong`] where it does not fit into a frame.
-    pub fn new<M: Message + Encode<()>>(request: &M, patience: Patience) -> Result<Self, Failure> {
+    pub fn new<'b, M: Message + Item<'b>>(request: &M, patience: Patience) -> Result<Self, Failure> {
         Exchange::new(request, patience).map(Ask)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use dunlin_config_format::cbor::Item;
 use dunlin_config_format::frame::{Encoded, Frame, Received, Receiver};
 use dunlin_config_format::message::{self, Message};
-use minicbor::Encode;
 
 use super::Failure;
 
@@ -41,7 +41,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Failure::RequestTooLong`] where it does not fit into a frame, such as a secret of 300 characters.
-    pub fn send<M: Message + Encode<()>>(&mut self, request: &M) -> Result<u8, Failure> {
+    pub fn send<'b, M: Message + Item<'b>>(&mut self, request: &M) -> Result<u8, Failure> {
         let encoded =
             message::encode(request, self.number.wrapping_add(1)).map_err(|_| Failure::RequestTooLong)?;
         Ok(self.queue(&encoded))

@@ -28,9 +28,14 @@ impl<'a> Text<'a> {
         if self.overflow { Err(Overflow) } else { Ok(self.len) }
     }
 
-    /// Returns the length of what fitted, in bytes: the beginning of what was written.
-    pub fn cut(self) -> usize {
-        self.len
+    /// Returns what fitted: the beginning of what was written, up to the last whole character.
+    pub fn written(&self) -> &str {
+        let written = self.buffer.get(..self.len).unwrap_or_default();
+        let valid = match core::str::from_utf8(written) {
+            Ok(text) => return text,
+            Err(error) => error.valid_up_to(),
+        };
+        core::str::from_utf8(written.get(..valid).unwrap_or_default()).unwrap_or_default()
     }
 
     /// Appends bytes as they are.

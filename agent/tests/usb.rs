@@ -53,6 +53,8 @@ struct Board {
 struct Scripted(Rc<RefCell<Board>>);
 
 impl Node for Scripted {
+    type Event = Event<'static>;
+
     fn board(&self) -> m::HelloBoard<'_> {
         m::HelloBoard {
             part: 9,
@@ -70,8 +72,8 @@ impl Node for Scripted {
         }
     }
 
-    fn configuration(&mut self) -> m::HelloConfiguration<'_> {
-        m::HelloConfiguration {
+    fn configuration<R>(&mut self, tell: impl FnOnce(m::HelloConfiguration<'_>) -> R) -> R {
+        tell(m::HelloConfiguration {
             part: 9,
             boot_id: 9,
             state: m::state::CONFIRMED,
@@ -81,7 +83,7 @@ impl Node for Scripted {
             device: Some("esp8266"),
             rollback_reason: None,
             rollback_generation: None,
-        }
+        })
     }
 
     fn verdict(&self, _: &m::VerdictRequest) -> m::VerdictReply {
@@ -141,8 +143,9 @@ impl Node for Scripted {
         2
     }
 
-    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
-        [("uptime", Value::Unsigned(5)), ("link", Value::Text("up"))].get(usize::from(index)).copied()
+    fn info<R>(&self, index: u16, tell: impl FnOnce(&str, Value<'_>) -> R) -> R {
+        let (name, value) = [("uptime", Value::Unsigned(5)), ("link", Value::Text("up"))][usize::from(index)];
+        tell(name, value)
     }
 
     async fn read(&mut self, request: &m::ReadRequest<'_>) -> Result<u8, Refused> {
@@ -196,8 +199,12 @@ impl Node for Scripted {
         self.0.borrow_mut().rates.push(baud);
     }
 
-    async fn event(&mut self) -> Event<'_> {
+    async fn event(&mut self) -> Event<'static> {
         poll_fn(|_| self.0.borrow_mut().events.pop_front().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    fn put_into_words<R>(&self, event: Event<'static>, tell: impl FnOnce(Event<'_>) -> R) -> R {
+        tell(event)
     }
 }
 

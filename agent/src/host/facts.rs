@@ -1,9 +1,7 @@
 //! What INFO tells: facts of the node, then the health of its sensors.
 
-use dunlin_config_format::limits::IDENTIFIER_LEN;
 use dunlin_config_format::message::Value;
 use embassy_time::{Duration, Instant};
-use heapless::String;
 
 use super::{HostDoor, TEXT_LEN};
 use crate::node::{Running, Shared};
@@ -101,42 +99,29 @@ impl<P: Platform> HostDoor<'_, P> {
         u16::try_from(FACTS.len() + sensors).unwrap_or(u16::MAX)
     }
 
-    /// Returns the name and the value of the fact at `index`.
-    pub(super) fn fact(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
+    /// Tells the name and the value of the fact at `index`.
+    pub(super) fn fact<R>(&self, index: u16, tell: impl FnOnce(&str, Value<'_>) -> R) -> R {
         let index = usize::from(index);
-        let Some((name, find)) = FACTS.get(index) else {
-            return self.health_fact(index - FACTS.len());
-        };
         let mut buffer = [0; TEXT_LEN];
         let mut text = Text::new(&mut buffer);
+        let Some((name, find)) = FACTS.get(index) else {
+            let sensor = index - FACTS.len();
+            text.str("health.");
+            self.node.shared.with_config(|config| {
+                text.str(config.sensors.get(sensor).map_or("", |sensor| sensor.id));
+            });
+            let health = self.node.shared.health.borrow().get(sensor).name();
+            return tell(text.written(), Value::Text(health));
+        };
         let condition = self.node.system.borrow().condition();
-        let fact = find(&self.node.shared, &condition, &mut text);
-        let len = text.finish().unwrap_or(0);
-        let value = match fact {
+        let value = match find(&self.node.shared, &condition, &mut text) {
             Fact::Null => Value::Null,
             Fact::Text(text) => Value::Text(text),
             Fact::Count(count) => Value::Unsigned(count.into()),
             Fact::Float(value) => Value::Float(value),
-            Fact::Written => {
-                self.text.clear();
-                let written = buffer.get(..len).unwrap_or_default();
-                // Cannot fail: the text has the buffer's size.
-                let _ = self.text.push_str(core::str::from_utf8(written).unwrap_or_default());
-                Value::Text(&self.text)
-            }
+            Fact::Written => Value::Text(text.written()),
         };
-        Some((name, value))
-    }
-
-    fn health_fact(&mut self, sensor: usize) -> Option<(&str, Value<'_>)> {
-        let id = self.node.shared.with_config(|config| {
-            config.sensors.get(sensor).and_then(|sensor| String::<IDENTIFIER_LEN>::try_from(sensor.id).ok())
-        });
-        let id = id.flatten()?;
-        self.name.clear();
-        let _ = self.name.push_str("health.");
-        let _ = self.name.push_str(&id);
-        Some((&self.name, Value::Text(self.node.shared.health.borrow().get(sensor).name())))
+        tell(name, value)
     }
 }
 

@@ -8,13 +8,15 @@ use dunlin_config_format::Reason;
 use dunlin_config_format::config::Config;
 use dunlin_config_format::driver::Driver;
 use dunlin_config_format::image::{FORMAT_VERSION, IMAGE_LEN};
-use dunlin_config_format::limits::{IDENTIFIER_LEN, REPORTS, SENSORS, TOPIC_LEN};
+use dunlin_config_format::limits::{IDENTIFIER_LEN, REPORTS, SENSORS};
 use dunlin_config_format::message::{
     BeginRequest, EndRequest, HASH_SIZE, HelloBoard, HelloConfiguration, PullReply, ReadItem, ReadRequest,
     Refusal, Value, VerdictReply, VerdictRequest, flag, outcome, state, what,
 };
+use embassy_time::Instant;
 use heapless::String;
 
+use crate::event::Event;
 use crate::node::{Change, Node, Running, Shared};
 use crate::platform::{Platform, System};
 use crate::sampler::Measured;
@@ -27,11 +29,6 @@ const TEXT_LEN: usize = 200;
 /// The node as the USB server sees it.
 pub(crate) struct HostDoor<'n, P: Platform> {
     node: &'n Node<P>,
-    /// Name of the device that runs, for HELLO.
-    device: String<IDENTIFIER_LEN>,
-    /// What the events and facts being told borrow.
-    text: String<TEXT_LEN>,
-    name: String<TOPIC_LEN>,
     measured: Option<(Driver, Measured)>,
     flags: u8,
 }
@@ -39,14 +36,7 @@ pub(crate) struct HostDoor<'n, P: Platform> {
 impl<'n, P: Platform> HostDoor<'n, P> {
     /// Returns the door of `node`.
     pub(crate) fn new(node: &'n Node<P>) -> Self {
-        HostDoor {
-            node,
-            device: String::new(),
-            text: String::new(),
-            name: String::new(),
-            measured: None,
-            flags: 0,
-        }
+        HostDoor { node, measured: None, flags: 0 }
     }
 
     fn running(&self) -> Running {
@@ -69,6 +59,8 @@ fn flash_fault(fault: FlashFault) -> Refused {
 }
 
 impl<P: Platform> usb::Node for HostDoor<'_, P> {
+    type Event = (Instant, Event);
+
     fn board(&self) -> HelloBoard<'_> {
         HelloBoard {
             part: 0,
@@ -86,14 +78,13 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
         }
     }
 
-    fn configuration(&mut self) -> HelloConfiguration<'_> {
+    fn configuration<R>(&mut self, tell: impl FnOnce(HelloConfiguration<'_>) -> R) -> R {
         let running = self.running();
         let newest = self.node.store.borrow_mut().newest();
-        let name =
-            self.node.shared.with_config(|config| String::try_from(config.device.name).unwrap_or_default());
-        self.device = name.unwrap_or_default();
+        let name: Option<String<IDENTIFIER_LEN>> =
+            self.node.shared.with_config(|config| config.device.name.try_into().unwrap_or_default());
         let is_running = running.generation != 0;
-        HelloConfiguration {
+        tell(HelloConfiguration {
             part: 1,
             boot_id: 0,
             state: match (is_running, running.confirmed, newest) {
@@ -105,10 +96,10 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
             generation: is_running.then_some(running.generation),
             active_hash: is_running.then_some(running.hash),
             stored_hash: newest.map(|(header, _)| header.hash),
-            device: is_running.then_some(self.device.as_str()),
+            device: name.as_deref().filter(|_| is_running),
             rollback_reason: running.rolled_back.and_then(|(_, reason)| reason).map(Reason::code),
             rollback_generation: running.rolled_back.map(|(generation, _)| generation),
-        }
+        })
     }
 
     fn verdict(&self, request: &VerdictRequest) -> VerdictReply {
@@ -214,8 +205,8 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
         self.fact_count()
     }
 
-    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
-        self.fact(index)
+    fn info<R>(&self, index: u16, tell: impl FnOnce(&str, Value<'_>) -> R) -> R {
+        self.fact(index, tell)
     }
 
     async fn read(&mut self, request: &ReadRequest<'_>) -> Result<u8, Refused> {
@@ -270,9 +261,12 @@ impl<P: Platform> usb::Node for HostDoor<'_, P> {
         self.node.system.borrow_mut().set_rate(baud);
     }
 
-    async fn event(&mut self) -> usb::Event<'_> {
-        let (at, event) = self.node.shared.events.next().await;
-        self.told(at, event)
+    async fn event(&mut self) -> Self::Event {
+        self.node.shared.events.next().await
+    }
+
+    fn put_into_words<R>(&self, (at, event): Self::Event, tell: impl FnOnce(usb::Event<'_>) -> R) -> R {
+        self.told(at, event, tell)
     }
 }
 

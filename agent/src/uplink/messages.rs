@@ -163,3 +163,67 @@ pub(super) fn measured(text: &mut Text<'_>, config: &Config<'_>, shared: &Shared
         object.key("raw").object(|raw| values(raw, &measured.raw));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::{Boot, Running};
+    use crate::platform::Crash;
+    use dunlin_config_format::Reason;
+    use dunlin_config_format::config::{Device, Link, List, Mqtt, Sensor};
+    use dunlin_config_format::driver::Driver;
+    use dunlin_config_format::limits::{IDENTIFIER_LEN, LABEL_LEN, PREFIX_LEN, SENSORS};
+    use dunlin_config_format::topic::Topics;
+
+    extern crate std;
+
+    #[test]
+    fn the_longest_birth_fits_where_packets_wait() {
+        let name = core::str::from_utf8(&[b'n'; IDENTIFIER_LEN]).unwrap();
+        let sensor = Sensor {
+            id: name,
+            label: None,
+            driver: Driver::Internal,
+            bus: None,
+            address: None,
+            period_ms: 2000,
+            options: List::default(),
+            readings: List::default(),
+        };
+        let sensors = [sensor; SENSORS];
+        // Each is escaped.
+        let label = core::str::from_utf8(&[b'"'; LABEL_LEN]).unwrap();
+        let config = Config {
+            device: Device { name, label: Some(label) },
+            mqtt: Mqtt {
+                prefix: Some(core::str::from_utf8(&[b'p'; PREFIX_LEN]).unwrap()),
+                ..Mqtt::at("broker")
+            },
+            link: Link::default(),
+            i2c: List::default(),
+            sensors: List::new(&sensors),
+            reports: List::default(),
+        };
+        // Longer than any path of this program.
+        let file = core::str::from_utf8(&[b'f'; 100]).unwrap();
+        let crash = Some(Crash::Panic { file, line: u32::MAX });
+        let boot =
+            Boot { id: u32::MAX, chip_id: u32::MAX, cause: ResetCause::PowerOn, crash, at: Instant::MIN };
+        let reason = Reason::ALL.into_iter().max_by_key(|reason| reason.name().len());
+        let shared = Shared::new(boot);
+        shared.running.set(Running {
+            generation: u32::MAX,
+            confirmed: true,
+            rolled_back: Some((u32::MAX, reason)),
+            ..Running::default()
+        });
+        let mut buffer = [0; super::super::SEND_SIZE];
+        let mut text = Text::new(&mut buffer);
+        birth(&mut text, &config, &shared, Some(Ipv4Addr::new(255, 255, 255, 255)));
+        let len = text.finish().unwrap();
+        let topic = Topics::new(&config).info();
+        // MQTT 5, section 3.3: type, remaining length, length of the topic, packet identifier, properties.
+        let packet = 1 + 4 + 2 + topic.len() + 2 + 1 + len;
+        assert!(packet <= super::super::SEND_SIZE, "{packet}");
+    }
+}

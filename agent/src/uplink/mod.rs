@@ -27,13 +27,15 @@ use dunlin_config_format::topic::Topics;
 use farewell::{Farewell, TAKEN_OVER};
 use session::End;
 
-/// Bytes of the TCP connection's receive and send buffers: two segments of the tether's 576-byte packets.
-const TCP_BUFFER_SIZE: usize = 1072;
+/// Bytes of the TCP connection's receive buffer: a segment of the tether's 576-byte packets. Little comes that is longer.
+const TCP_RECEIVE_SIZE: usize = 536;
+/// Bytes of its send buffer: two segments, so that one leaves while the other is acknowledged.
+const TCP_SEND_SIZE: usize = 2 * TCP_RECEIVE_SIZE;
 /// Bytes of the largest inbound packet: topic, payload, response topic, correlation data, and what frames them.
 const RECEIVE_SIZE: usize = 1024;
 /// Bytes for packets that are not acknowledged yet, and for the largest one being written (a birth message that names 32
 /// sensors).
-const SEND_SIZE: usize = 3072;
+const SEND_SIZE: usize = 2048;
 // The longest message of a report fits beside its topic and what frames it (MQTT 5, section 3.3).
 const _: () = assert!(PAYLOAD_LEN + TOPIC_LEN + 16 <= SEND_SIZE);
 /// How long the broker keeps the session while the node is away, in seconds: operations in flight survive a reconnect.
@@ -41,8 +43,8 @@ const SESSION_EXPIRY_S: u32 = 3600;
 
 /// Memory of the uplink.
 pub struct Memory {
-    tcp_receive: [u8; TCP_BUFFER_SIZE],
-    tcp_send: [u8; TCP_BUFFER_SIZE],
+    tcp_receive: [u8; TCP_RECEIVE_SIZE],
+    tcp_send: [u8; TCP_SEND_SIZE],
     receive: [u8; RECEIVE_SIZE],
     send: [u8; SEND_SIZE],
 }
@@ -51,8 +53,8 @@ impl Memory {
     /// Returns unused memory.
     pub const fn new() -> Self {
         Memory {
-            tcp_receive: [0; TCP_BUFFER_SIZE],
-            tcp_send: [0; TCP_BUFFER_SIZE],
+            tcp_receive: [0; TCP_RECEIVE_SIZE],
+            tcp_send: [0; TCP_SEND_SIZE],
             receive: [0; RECEIVE_SIZE],
             send: [0; SEND_SIZE],
         }

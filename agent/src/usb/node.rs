@@ -70,11 +70,14 @@ pub enum Event<'a> {
 /// Futures end in bounded time. One that blocks for a flash operation awaits between two of them, so that the sampler keeps
 /// its schedule. The host is silent until the reply, so that nothing is lost while the processor is stalled.
 pub trait Node {
+    /// Something that happened, as it waits to be told.
+    type Event;
+
     /// Returns what HELLO tells of the board. Part and protocol version are filled in by the server.
     fn board(&self) -> HelloBoard<'_>;
 
-    /// Returns what HELLO tells of the stored and the running configuration. Part and boot id are filled in by the server.
-    fn configuration(&mut self) -> HelloConfiguration<'_>;
+    /// Tells what HELLO tells of the stored and the running configuration. Part and boot id are filled in by the server.
+    fn configuration<R>(&mut self, tell: impl FnOnce(HelloConfiguration<'_>) -> R) -> R;
 
     /// Returns what became of an image.
     fn verdict(&self, request: &VerdictRequest) -> VerdictReply;
@@ -111,9 +114,9 @@ pub trait Node {
     /// Returns how many facts INFO tells.
     fn info_count(&self) -> u16;
 
-    /// Returns the name and the value of a fact, `index` below [`info_count`](Node::info_count). Name and text together have
+    /// Tells the name and the value of a fact, `index` below [`info_count`](Node::info_count). Name and text together have
     /// at most 200 bytes.
-    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)>;
+    fn info<R>(&self, index: u16, tell: impl FnOnce(&str, Value<'_>) -> R) -> R;
 
     /// Measures afresh and keeps the result for [`read_item`](Node::read_item); returns how many items there are.
     fn read(&mut self, request: &ReadRequest<'_>) -> impl Future<Output = Result<u8, Refused>>;
@@ -149,5 +152,8 @@ pub trait Node {
     ///
     /// # Cancellation Safety
     /// Dropping the future before it is ready loses no event.
-    fn event(&mut self) -> impl Future<Output = Event<'_>>;
+    fn event(&mut self) -> impl Future<Output = Self::Event>;
+
+    /// Puts an event into words and tells it.
+    fn put_into_words<R>(&self, event: Self::Event, tell: impl FnOnce(Event<'_>) -> R) -> R;
 }

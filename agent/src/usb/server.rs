@@ -1,13 +1,13 @@
 //! The server: reads frames, answers each request once, and tells events between them.
 
 use dunlin_config_format::cbor::Item;
-use dunlin_config_format::frame::{Encoded, Frame, Received, Receiver, channel};
+use dunlin_config_format::frame::{Encoded, Frame, MAX_FRAME, Received, Receiver, channel};
 use dunlin_config_format::message::{
     self, BeginReply, BeginRequest, DataReply, DataRequest, EndReply, EndRequest, EraseReply, EraseRequest,
     ErrorReply, HASH_SIZE, HelloBoard, HelloConfiguration, HelloRequest, InfoItem, InfoRequest, Malformed,
     Message, MonitorReply, MonitorRequest, PROTOCOL_MAJOR, PROTOCOL_MINOR, ProbeReply, ProbeRequest,
     PullReply, PullRequest, RateReply, RateRequest, ReadItem, ReadRequest, Refusal, RestartReply,
-    RestartRequest, RollbackReply, RollbackRequest, SecretReply, SecretRequest, Value, VerdictRequest, kind,
+    RestartRequest, RollbackReply, RollbackRequest, SecretReply, SecretRequest, VerdictRequest, kind,
     monitor, outcome,
 };
 use embassy_futures::select::{Either5, select5};
@@ -53,7 +53,8 @@ pub async fn serve<R: Read, W: Write, N: Node>(
 ) -> ! {
     let mut receiver = Receiver::new();
     let mut session = Session::new(writer, presence);
-    let mut buffer = [0; 64];
+    // At the fastest rate of the line less than a millisecond.
+    let mut buffer = [0; 32];
     loop {
         presence.answer();
         let proof = async {
@@ -83,14 +84,17 @@ pub async fn serve<R: Read, W: Write, N: Node>(
                 }
             }
             Either5::First(Err(_)) => Timer::after(READ_ERROR_REST).await,
-            Either5::Second(event) => session.tell(&event).await,
+            Either5::Second(event) => {
+                node.put_into_words(event, |event| session.put_event(&event));
+                session.send().await;
+            }
             Either5::Third(()) => {
                 (session.rate, session.rate_deadline) = (USUAL_RATE, None);
                 node.set_rate(USUAL_RATE);
             }
             Either5::Fourth(()) => {}
             Either5::Fifth(()) => {
-                session.outgoing = tether.and_then(Tether::take_fragment);
+                session.put(tether.and_then(Tether::take_fragment));
                 session.send().await;
             }
         }
@@ -101,8 +105,8 @@ pub async fn serve<R: Read, W: Write, N: Node>(
 struct Session<'p, W> {
     writer: W,
     presence: &'p Presence,
-    /// The frame that is being sent. Here once, and not in the future of each reply.
-    outgoing: Option<Encoded>,
+    /// The frame or the line that is being sent. Here once, and not in the future of each reply.
+    outgoing: heapless::Vec<u8, MAX_FRAME>,
     transfer: Option<Transfer>,
     /// The image stored last since the start: its END may be repeated.
     stored: Option<(u32, [u8; HASH_SIZE], u32)>,
@@ -117,7 +121,7 @@ impl<'p, W: Write> Session<'p, W> {
         Session {
             writer,
             presence,
-            outgoing: None,
+            outgoing: heapless::Vec::new(),
             transfer: None,
             stored: None,
             monitored: 0,
@@ -144,41 +148,43 @@ impl<'p, W: Write> Session<'p, W> {
             let name = None;
             let refusal = refused.refusal.number();
             let error = ErrorReply { refusal, request: frame.kind, detail: refused.detail, name };
-            self.reply(frame, &error).await;
+            self.reply(frame, &error);
         }
+        self.send().await;
     }
 
+    /// Does what a frame asks for, and puts the last reply where it is sent from.
     async fn request<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         match frame.kind {
             kind::HELLO => self.hello(frame, node).await,
             kind::BEGIN => self.begin(frame, node).await,
-            kind::DATA => self.data(frame, node).await,
+            kind::DATA => self.data(frame, node),
             kind::END => self.end(frame, node).await,
             kind::VERDICT => {
                 let request: VerdictRequest = decode(frame)?;
-                self.reply(frame, &node.verdict(&request)).await;
+                self.reply(frame, &node.verdict(&request));
                 Ok(())
             }
             kind::SECRET => {
                 let request: SecretRequest<'_> = decode(frame)?;
                 let in_use = node.secret(request.name, request.value).await?;
-                self.reply(frame, &SecretReply { in_use }).await;
+                self.reply(frame, &SecretReply { in_use });
                 Ok(())
             }
-            kind::PULL => self.pull(frame, node).await,
+            kind::PULL => self.pull(frame, node),
             kind::INFO => self.info(frame, node).await,
             kind::READ => self.read(frame, node).await,
             kind::PROBE => {
                 let request: ProbeRequest = decode(frame)?;
                 let probed = node.probe(request.sda, request.scl).await?;
-                self.reply(frame, &ProbeReply { bus: probed.bus, addresses: &probed.addresses }).await;
+                self.reply(frame, &ProbeReply { bus: probed.bus, addresses: &probed.addresses });
                 Ok(())
             }
             kind::MONITOR => {
                 let request: MonitorRequest = decode(frame)?;
                 self.monitored = request.what & MONITORED;
                 node.monitor(self.monitored);
-                self.reply(frame, &MonitorReply { what: self.monitored }).await;
+                self.reply(frame, &MonitorReply { what: self.monitored });
                 Ok(())
             }
             _ => self.board_request(frame, node).await,
@@ -190,21 +196,22 @@ impl<'p, W: Write> Session<'p, W> {
         match frame.kind {
             kind::ROLLBACK => {
                 let request: RollbackRequest = decode(frame)?;
-                let running = node.configuration().generation;
+                let running = node.configuration(|configuration| configuration.generation);
                 let generation =
                     if running == Some(request.generation) { Some(node.rollback().await?) } else { running };
-                self.reply(frame, &RollbackReply { generation }).await;
+                self.reply(frame, &RollbackReply { generation });
             }
             kind::ERASE => {
                 let request: EraseRequest = decode(frame)?;
                 (self.transfer, self.stored) = (None, None);
                 node.erase(request.what).await?;
-                self.reply(frame, &EraseReply {}).await;
+                self.reply(frame, &EraseReply {});
             }
             kind::RESTART => {
                 let request: RestartRequest = decode(frame)?;
-                self.reply(frame, &RestartReply {}).await;
+                self.reply(frame, &RestartReply {});
                 if request.boot_id == node.board().boot_id {
+                    self.send().await;
                     let _ = self.writer.flush().await;
                     node.restart();
                 }
@@ -214,7 +221,8 @@ impl<'p, W: Write> Session<'p, W> {
                 if !node.accepts_rate(baud) {
                     return Err(Refusal::RateRefused.into());
                 }
-                self.reply(frame, &RateReply { baud }).await;
+                self.reply(frame, &RateReply { baud });
+                self.send().await;
                 let _ = self.writer.flush().await;
                 node.set_rate(baud);
                 self.rate = baud;
@@ -228,9 +236,12 @@ impl<'p, W: Write> Session<'p, W> {
     async fn hello<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         decode::<HelloRequest>(frame)?;
         let board = HelloBoard { part: 0, major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR, ..node.board() };
-        self.reply(frame, &board).await;
-        let configuration = HelloConfiguration { part: 1, boot_id: board.boot_id, ..node.configuration() };
-        self.reply(frame, &configuration).await;
+        self.reply(frame, &board);
+        self.send().await;
+        let boot_id = board.boot_id;
+        node.configuration(|configuration| {
+            self.reply(frame, &HelloConfiguration { part: 1, boot_id, ..configuration });
+        });
         Ok(())
     }
 
@@ -250,11 +261,11 @@ impl<'p, W: Write> Session<'p, W> {
                 }
             }
         };
-        self.reply(frame, &reply).await;
+        self.reply(frame, &reply);
         Ok(())
     }
 
-    async fn data<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
+    fn data<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         let request: DataRequest<'_> = decode(frame)?;
         let transfer = self.transfer.as_mut().ok_or(Refusal::NoTransfer)?;
         if let Err(refused) = transfer.take(&request, node) {
@@ -262,7 +273,7 @@ impl<'p, W: Write> Session<'p, W> {
             return Err(refused);
         }
         let next = transfer.next();
-        self.reply(frame, &DataReply { next }).await;
+        self.reply(frame, &DataReply { next });
         Ok(())
     }
 
@@ -271,7 +282,7 @@ impl<'p, W: Write> Session<'p, W> {
         if let Some((length, hash, generation)) = self.stored
             && (length, hash) == (request.length, request.hash)
         {
-            self.reply(frame, &EndReply { generation }).await;
+            self.reply(frame, &EndReply { generation });
             return Ok(());
         }
         let transfer = self.transfer.as_ref().ok_or(Refusal::NoTransfer)?;
@@ -280,27 +291,25 @@ impl<'p, W: Write> Session<'p, W> {
         self.transfer = None;
         let generation = node.finish(&request, flags).await?;
         self.stored = Some((request.length, request.hash, generation));
-        self.reply(frame, &EndReply { generation }).await;
+        self.reply(frame, &EndReply { generation });
         // The host learns that it is stored before the node is busy starting it.
+        self.send().await;
         let _ = self.writer.flush().await;
         node.start();
         Ok(())
     }
 
-    async fn pull<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
+    fn pull<N: Node>(&mut self, frame: &Frame<'_>, node: &mut N) -> Result<(), Refused> {
         let request: PullRequest = decode(frame)?;
-        {
-            let mut buffer = [0; PullReply::MAX_BYTES];
-            let pulled = node.pull(request.offset, &mut buffer)?;
-            let reply = PullReply {
-                offset: request.offset,
-                bytes: buffer.get(..pulled.len).unwrap_or_default(),
-                length: pulled.length,
-                hash_prefix: pulled.hash_prefix,
-            };
-            self.outgoing = message::encode(&reply, frame.number).ok();
-        }
-        self.send().await;
+        let mut buffer = [0; PullReply::MAX_BYTES];
+        let pulled = node.pull(request.offset, &mut buffer)?;
+        let reply = PullReply {
+            offset: request.offset,
+            bytes: buffer.get(..pulled.len).unwrap_or_default(),
+            length: pulled.length,
+            hash_prefix: pulled.hash_prefix,
+        };
+        self.reply(frame, &reply);
         Ok(())
     }
 
@@ -308,8 +317,8 @@ impl<'p, W: Write> Session<'p, W> {
         decode::<InfoRequest>(frame)?;
         let count = node.info_count();
         for index in 0..count {
-            let (name, value) = node.info(index).unwrap_or(("", Value::Null));
-            self.reply(frame, &InfoItem { index, count, name, value }).await;
+            node.info(index, |name, value| self.reply(frame, &InfoItem { index, count, name, value }));
+            self.send().await;
         }
         Ok(())
     }
@@ -319,29 +328,28 @@ impl<'p, W: Write> Session<'p, W> {
         let count = node.read(&request).await?;
         for index in 0..count {
             if let Some(item) = node.read_item(index) {
-                self.reply(frame, &ReadItem { index, count, ..item }).await;
+                self.reply(frame, &ReadItem { index, count, ..item });
+                self.send().await;
             }
         }
         Ok(())
     }
 
-    /// Sends a reply to `request`. One that does not fit, or that the line does not take, is lost: the host asks again, and
-    /// then gives up with the reason that nothing came.
-    async fn reply<'b, M: Message + Item<'b>>(&mut self, request: &Frame<'_>, reply: &M) {
-        self.outgoing = message::encode(reply, request.number).ok();
-        self.send().await;
+    /// Puts a reply to `request` where it is sent from. One that does not fit, or that the line does not take, is lost: the
+    /// host asks again, and then gives up with the reason that nothing came.
+    fn reply<'b, M: Message + Item<'b>>(&mut self, request: &Frame<'_>, reply: &M) {
+        self.put(message::encode(reply, request.number).ok());
     }
 
-    /// Sends what is outgoing, if anything is.
-    async fn send(&mut self) {
-        if let Some(encoded) = &self.outgoing {
-            let _ = self.writer.write_all(encoded.as_bytes()).await;
-            self.presence.answer();
-        }
+    /// Puts a frame where it is sent from.
+    fn put(&mut self, frame: Option<Encoded>) {
+        self.outgoing.clear();
+        // Cannot fail: no frame is longer.
+        let _ = self.outgoing.extend_from_slice(frame.as_ref().map_or(&[], Encoded::as_bytes));
     }
 
-    /// Tells an event: as a frame where a monitor wants it, a log line otherwise as plain text.
-    async fn tell(&mut self, event: &Event<'_>) {
+    /// Puts an event where it is sent from: as a frame where a monitor wants it, a log line otherwise as plain text.
+    fn put_event(&mut self, event: &Event<'_>) {
         let number = self.event_number;
         let (bit, encoded) = match event {
             Event::Reading(event) => (monitor::READINGS, message::encode(event, number)),
@@ -349,13 +357,23 @@ impl<'p, W: Write> Session<'p, W> {
             Event::Sent(event) => (monitor::SENT, message::encode(event, number)),
             Event::Log(event) => (monitor::LOG, message::encode(event, number)),
         };
-        self.outgoing = encoded.ok();
-        if self.monitored & bit != 0 {
-            self.event_number = number.wrapping_add(u8::from(self.outgoing.is_some()));
-            self.send().await;
+        let is_monitored = self.monitored & bit != 0;
+        self.put(encoded.ok().filter(|_| is_monitored));
+        if is_monitored {
+            self.event_number = number.wrapping_add(u8::from(!self.outgoing.is_empty()));
         } else if let Event::Log(event) = event {
-            let _ = self.writer.write_all(event.text.as_bytes()).await;
-            let _ = self.writer.write_all(b"\r\n").await;
+            // Cannot fail: a line has 200 bytes at most.
+            let _ = self.outgoing.extend_from_slice(event.text.as_bytes());
+            let _ = self.outgoing.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Sends what is outgoing, if anything is.
+    async fn send(&mut self) {
+        if !self.outgoing.is_empty() {
+            let _ = self.writer.write_all(&self.outgoing).await;
+            self.outgoing.clear();
+            self.presence.answer();
         }
     }
 }

@@ -127,6 +127,8 @@ fn fault(fault: FlashFault) -> Refused {
 }
 
 impl Node for Board {
+    type Event = Event<'static>;
+
     fn board(&self) -> m::HelloBoard<'_> {
         m::HelloBoard {
             part: 0,
@@ -144,9 +146,9 @@ impl Node for Board {
         }
     }
 
-    fn configuration(&mut self) -> m::HelloConfiguration<'_> {
+    fn configuration<R>(&mut self, tell: impl FnOnce(m::HelloConfiguration<'_>) -> R) -> R {
         let newest = self.store.borrow_mut().newest();
-        m::HelloConfiguration {
+        tell(m::HelloConfiguration {
             part: 1,
             boot_id: self.boot_id,
             state: if self.running.is_some() { m::state::TRIAL } else { m::state::EMPTY },
@@ -156,7 +158,7 @@ impl Node for Board {
             device: self.running.map(|_| "esp8266"),
             rollback_reason: None,
             rollback_generation: None,
-        }
+        })
     }
 
     fn verdict(&self, request: &m::VerdictRequest) -> m::VerdictReply {
@@ -224,11 +226,11 @@ impl Node for Board {
         40
     }
 
-    fn info(&mut self, index: u16) -> Option<(&str, Value<'_>)> {
+    fn info<R>(&self, index: u16, tell: impl FnOnce(&str, Value<'_>) -> R) -> R {
         if index == 39 {
-            return Some(("health.lux-1", Value::Text("ok")));
+            return tell("health.lux-1", Value::Text("ok"));
         }
-        Some(("fact", Value::Unsigned(index.into())))
+        tell("fact", Value::Unsigned(index.into()))
     }
 
     async fn read(&mut self, request: &m::ReadRequest<'_>) -> Result<u8, Refused> {
@@ -261,6 +263,10 @@ impl Node for Board {
         })
     }
 
+    fn put_into_words<R>(&self, event: Event<'static>, tell: impl FnOnce(Event<'_>) -> R) -> R {
+        tell(event)
+    }
+
     async fn probe(&mut self, sda: u8, scl: u8) -> Result<Probed, Refused> {
         if sda == scl {
             return Err(Refusal::PinsRefused.into());
@@ -291,7 +297,7 @@ impl Node for Board {
         self.line.set_board_rate(baud);
     }
 
-    async fn event(&mut self) -> Event<'_> {
+    async fn event(&mut self) -> Event<'static> {
         if self.monitored & m::monitor::READINGS == 0 {
             pending().await
         }

@@ -14,8 +14,16 @@ use crate::{firmware, packages};
 /// Runs of each measurement; the least is printed, because a shared machine only adds.
 const RUNS: usize = 5;
 
-/// Prints what `dunlin` takes.
-pub(crate) fn bench(_: &[String]) -> Result<(), String> {
+/// Prints what `dunlin` takes; with `--memory` the RAM of a node alone.
+pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
+    match arguments {
+        [] => all(),
+        [flag] if flag == "--memory" => memory::print(),
+        _ => Err("write `cargo xtask bench` or `cargo xtask bench --memory`".to_owned()),
+    }
+}
+
+fn all() -> Result<(), String> {
     packages::ensure(packages::TESTS)?;
     run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "dunlin"]))?;
     let folder = root().join("target/bench");

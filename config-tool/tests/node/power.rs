@@ -1,16 +1,21 @@
-//! The power goes in the middle of updates: at every flash operation, and at a word inside it, on whichever board is tested.
+//! The power goes in the middle of whatever changes the flash: at every operation, and at a word inside it, on whichever board
+//! is tested.
 //!
-//! What a board does before a cut does not depend on the cut. So each update is done once, with every flash operation
+//! What a board does before a cut does not depend on the cut. So each update (and whatever else is stored) is done once, with every flash operation
 //! written down; each operation is then cut on a copy of the flash as it was, and another board starts from what is left.
 //! `cargo xtask torture --image` does that for 200 updates of the image, `cargo xtask torture --image --replay STRING`
 //! repeats one cut.
 
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::thread;
 
-use dunlin::device::{Hello, HelloTask, Package, Progress, PullTask, PushOptions, PushTask, Pushed};
-use dunlin_config_format::message::state;
+use dunlin::device::{
+    Ask, Failure, Hello, HelloTask, Package, Patience, Progress, PullTask, PushOptions, PushTask, Pushed,
+};
+use dunlin_agent::platform::ResetCause;
+use dunlin_config_format::message::{EraseRequest, RollbackRequest, state, what};
 use dunlin_twin::devices::nor_flash::{Change, Cut, SECTOR_SIZE, Tear, WORD_SIZE};
 use dunlin_twin::world::scenario::{Fault, FaultKind};
 use embassy_time::{Duration, Instant};
@@ -52,13 +57,13 @@ struct Operation {
     after: Vec<u8>,
 }
 
-/// An update that was done without a cut.
+/// What was done without a cut.
 struct Done {
     number: u32,
     /// The flash before it.
     before: Vec<u8>,
     operations: Vec<Operation>,
-    /// How many of them there were when the board told that the image is stored.
+    /// How many of them there were when the board told that it is done.
     before_acknowledged: usize,
 }
 
@@ -87,8 +92,9 @@ impl Point {
     }
 }
 
-/// Does an update and writes down what it does to the flash.
-fn record(world: &mut World, number: u32) -> Done {
+/// Does something and writes down what it does to the flash. `act` calls its second argument when the board has told that it
+/// is done.
+fn record(world: &mut World, number: u32, act: impl FnOnce(&mut World, &mut dyn FnMut())) -> Done {
     let flash = world.simulation.hardware().flash.clone();
     let before = flash.contents();
     let operations: Rc<RefCell<Vec<Operation>>> = Rc::default();
@@ -101,29 +107,43 @@ fn record(world: &mut World, number: u32) -> Done {
         log.borrow_mut().push(Operation { address, after });
         true
     });
-    let mut task = PushTask::new(update(number), PushOptions::default()).unwrap();
     let mut before_acknowledged = None;
+    act(world, &mut || before_acknowledged = Some(operations.borrow().len()));
+    // Flags that follow belong to it too.
+    world.run_s(1);
+    flash.watch(|_, _| true);
+    assert_eq!(flash.counts().misuses, 0, "{number}");
+    let (operations, before_acknowledged) = (operations.take(), before_acknowledged.unwrap());
+    Done { number, before, operations, before_acknowledged }
+}
+
+/// Does an update.
+fn record_update(world: &mut World, number: u32) -> Done {
+    let done = record(world, number, |world, acknowledged| {
+        assert_eq!(push(world, update(number), acknowledged), Ok(Pushed::Confirmed), "update {number}");
+    });
+    assert!(done.before_acknowledged < done.operations.len(), "the flag of the confirmation follows");
+    done
+}
+
+/// Pushes, and calls `stored` when the board has told that the image is.
+fn push(world: &mut World, package: Package, stored: &mut dyn FnMut()) -> Result<Pushed, Failure> {
+    let mut task = PushTask::new(package, PushOptions::default()).unwrap();
     let pushed = world.run_watching(&mut task, |task| {
         while let Some(progress) = task.take_progress() {
             if matches!(progress, Progress::Stored { .. }) {
-                before_acknowledged = Some(operations.borrow().len());
+                stored();
             }
         }
         true
     });
-    assert_eq!(pushed, Some(Ok(Pushed::Confirmed)), "update {number}");
-    // Flags that follow the verdict belong to the update too.
-    world.run_s(1);
-    flash.watch(|_, _| true);
-    assert_eq!(flash.counts().misuses, 0, "update {number}");
-    let (operations, before_acknowledged) = (operations.take(), before_acknowledged.unwrap());
-    assert!(before_acknowledged < operations.len(), "the flag of the confirmation follows");
-    Done { number, before, operations, before_acknowledged }
+    pushed.unwrap()
 }
 
 impl Done {
-    /// Cuts the operations of which `is_mine` says so; returns how many cuts that were.
-    fn cut_each(&self, is_mine: impl Fn(Point) -> bool) -> u64 {
+    /// Cuts the operations of which `is_mine` says so, and hands to `look` what each cut leaves; returns how many cuts that
+    /// were.
+    fn cut_each(&self, is_mine: impl Fn(Point) -> bool, look: impl Fn(&Self, Vec<u8>, Point)) -> u64 {
         let mut contents = self.before.clone();
         let mut cuts = 0;
         for (index, operation) in self.operations.iter().enumerate() {
@@ -143,7 +163,7 @@ impl Done {
                     };
                     let left = tear.leaves(&before, &operation.after, word, point.seed());
                     contents[range.clone()].copy_from_slice(&left);
-                    self.look(contents.clone(), point);
+                    look(self, contents.clone(), point);
                     cuts += 1;
                 }
             }
@@ -152,8 +172,23 @@ impl Done {
         cuts
     }
 
-    /// Starts a board from what a cut has left: it runs the old configuration or the new one, and takes an update.
-    fn look(&self, contents: Vec<u8>, point: Point) {
+    /// Cuts every operation on two threads: a world belongs to its thread.
+    fn cut_all(&self, look: impl Fn(&Self, Vec<u8>, Point) + Sync) -> u64 {
+        thread::scope(|scope| {
+            let threads = [0, 1].map(|part| {
+                let look = &look;
+                scope.spawn(move || self.cut_each(|point| point.operation % 2 == part, look))
+            });
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        })
+    }
+
+    fn is_acknowledged(&self, point: Point) -> bool {
+        point.operation >= self.before_acknowledged
+    }
+
+    /// Starts a board from what a cut has left of an update: it runs the old configuration or the new one, and takes an update.
+    fn look_at_update(&self, contents: Vec<u8>, point: Point) {
         let name = format!("cut {}; repeat it with: cargo xtask torture --image --replay {0}", point.name());
         let [old, new] = [self.number - 1, self.number].map(update);
         let mut world = World::with_flash(contents);
@@ -161,8 +196,7 @@ impl Done {
         let is_new = now.active_hash == Some(new.hash);
         assert!(is_new || now.active_hash == Some(old.hash), "{name}: runs something else");
         assert!(matches!(now.state, state::TRIAL | state::CONFIRMED), "{name}: state {}", now.state);
-        let is_acknowledged = point.operation >= self.before_acknowledged;
-        assert!(is_new || !is_acknowledged, "{name}: what was told to be stored is lost");
+        assert!(is_new || !self.is_acknowledged(point), "{name}: what was told to be stored is lost");
         let running = if is_new { &new } else { &old };
         let pulled = world.run(&mut PullTask::new().unwrap()).unwrap();
         assert_eq!(pulled.bytes, running.image, "{name}");
@@ -184,27 +218,126 @@ fn a_power_cut_at_any_flash_operation_leaves_the_old_or_the_new() {
     assert_eq!(world.push(update(0)), Ok(Pushed::Confirmed));
     let (mut cuts, mut operations) = (0, 0);
     for number in 1..=updates {
-        let done = record(&mut world, number);
+        let done = record_update(&mut world, number);
         operations += done.operations.len();
-        if let Some(only) = only {
-            if only.update == number {
-                cuts += done.cut_each(|point| (point.operation, point.cut) == (only.operation, only.cut));
-            }
-            continue;
-        }
-        // A world belongs to its thread; each looks at a part of the cuts.
-        cuts += thread::scope(|scope| {
-            let threads = [0, 1].map(|part| {
-                scope.spawn({
-                    let done = &done;
-                    move || done.cut_each(|point| point.operation % 2 == part)
-                })
-            });
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
-        });
+        cuts += match only {
+            Some(only) if only.update == number => done.cut_each(
+                |point| (point.operation, point.cut) == (only.operation, only.cut),
+                Done::look_at_update,
+            ),
+            Some(_) => 0,
+            None => done.cut_all(Done::look_at_update),
+        };
     }
     println!("{cuts} cuts in {operations} operations of {updates} updates: 0 lost, 0 mixed");
     assert!(cuts > 0, "there is no such cut");
+}
+
+/// Returns a board, new or with this flash, in whose world there is one broker.
+fn with_one_broker(flash: Option<Vec<u8>>) -> World {
+    let mut world = flash.map_or_else(World::new, World::with_flash);
+    world.simulation.serve_only(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 10), 1883));
+    world
+}
+
+#[test]
+fn a_power_cut_while_a_secret_is_stored_leaves_one_for_each_generation() {
+    let with = |secret: &str| {
+        let mut package = package(Wish { has_password: true, ..Wish::default() });
+        package.secrets = vec![("mqtt.password".to_owned(), secret.as_bytes().to_vec())];
+        package
+    };
+    let mut world = World::new();
+    assert_eq!(world.push(with("first")), Ok(Pushed::Confirmed));
+    let done = record(&mut world, 0, |world, stored| {
+        assert_eq!(push(world, with("second"), stored), Ok(Pushed::Confirmed));
+    });
+    let cuts = done.cut_all(|done, contents, point| {
+        let name = point.name();
+        let mut world = World::with_flash(contents);
+        world.simulation.start_capture();
+        let generation = hello(&mut world).generation;
+        assert!(generation == Some(2) || generation == Some(1) && !done.is_acknowledged(point), "{name}");
+        // The generation that runs sends its own secret to the broker (MQTT 5, section 3.1.3.6).
+        world.run_s(5);
+        let packets = world.simulation.take_capture();
+        let is_sent = |secret: &str| packets.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
+        assert_eq!(
+            [is_sent("first"), is_sent("second")],
+            [generation == Some(1), generation == Some(2)],
+            "{name}"
+        );
+        let pushed = world.push(with("second"));
+        assert!(matches!(pushed, Ok(Pushed::Confirmed | Pushed::Unchanged)), "{name}: {pushed:?}");
+        assert_eq!(world.push(with("second")), Ok(Pushed::Unchanged), "{name}");
+        assert_eq!(world.simulation.hardware().flash.counts().misuses, 0, "{name}");
+    });
+    println!("{cuts} cuts in {} operations", done.operations.len());
+    // An erase and at least two programmings of the identity, and those of the update.
+    assert!(cuts >= 16, "{cuts}");
+}
+
+#[test]
+fn a_power_cut_while_attempts_are_counted_ends_with_the_confirmed_one() {
+    let (good, bad) = (update(1), package(Wish { port: 1884, confirm_within_s: 5, ..Wish::default() }));
+    let mut world = with_one_broker(None);
+    assert_eq!(world.push(good.clone()), Ok(Pushed::Confirmed));
+    let done = record(&mut world, 0, |world, given_up| {
+        let pushed = push(world, bad.clone(), &mut || {});
+        assert!(matches!(pushed, Ok(Pushed::Rejected { .. })), "{pushed:?}");
+        given_up();
+    });
+    let cuts = done.cut_all(|done, contents, point| {
+        let name = point.name();
+        let mut world = with_one_broker(Some(contents));
+        let runs = hello(&mut world).active_hash;
+        assert!(runs == Some(good.hash) || runs == Some(bad.hash) && !done.is_acknowledged(point), "{name}");
+        // Whatever was counted: the other attempts take so long at most.
+        world.run_s(60);
+        for _ in 0..2 {
+            let now = hello(&mut world);
+            assert_eq!((now.active_hash, now.state), (Some(good.hash), state::CONFIRMED), "{name}");
+            world.simulation.reset(ResetCause::External);
+        }
+        assert_eq!(world.simulation.hardware().flash.counts().misuses, 0, "{name}");
+    });
+    println!("{cuts} cuts in {} operations", done.operations.len());
+    // Two erases, body and header, three attempts, and that it was given up.
+    assert!(cuts >= 16, "{cuts}");
+}
+
+#[test]
+fn a_power_cut_while_a_configuration_is_left_or_erased_leaves_a_board_that_takes_the_next() {
+    let mut world = World::new();
+    for number in [1, 2] {
+        assert_eq!(world.push(update(number)), Ok(Pushed::Confirmed));
+    }
+    let left = record(&mut world, 0, |world, acknowledged| {
+        let request = RollbackRequest { generation: 2 };
+        world.run(&mut Ask::new(&request, Patience::ERASE).unwrap()).unwrap();
+        acknowledged();
+    });
+    let erased = record(&mut world, 1, |world, acknowledged| {
+        let request = EraseRequest { what: what::CONFIGURATIONS };
+        world.run(&mut Ask::new(&request, Patience::ERASE).unwrap()).unwrap();
+        acknowledged();
+    });
+    for done in [left, erased] {
+        let cuts = done.cut_all(|done, contents, point| {
+            let name = point.name();
+            let mut world = World::with_flash(contents);
+            let now = hello(&mut world);
+            let (first, second) = (Some(update(1).hash), Some(update(2).hash));
+            let is_done = if done.number == 0 { now.active_hash == first } else { now.active_hash.is_none() };
+            assert!(is_done || !done.is_acknowledged(point), "{name}");
+            assert!([None, first, second].contains(&now.active_hash), "{name}: runs something else");
+            assert_eq!(world.push(update(3)), Ok(Pushed::Confirmed), "{name}");
+            assert_eq!(world.run(&mut PullTask::new().unwrap()).unwrap().bytes, update(3).image, "{name}");
+            assert_eq!(world.simulation.hardware().flash.counts().misuses, 0, "{name}");
+        });
+        println!("{cuts} cuts in {} operations", done.operations.len());
+        assert!(cuts >= 2, "{cuts}");
+    }
 }
 
 /// Cuts the power inside an update at a word that `seed` decides, then lets the update go on.

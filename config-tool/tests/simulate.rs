@@ -289,6 +289,29 @@ fn equal_seeds_give_equal_files_and_others_do_not() {
 }
 
 #[test]
+fn a_power_cut_that_waits_for_a_flash_operation_begins_with_it() {
+    let place = Place::new("armed");
+    place.write(
+        "s.toml",
+        "[light]\nilluminance = 284.0\n\
+         [fault.torn]\nat = \"0s\"\nkind = \"power-cut\"\noperation = 1\nfor = \"5s\"\n",
+    );
+    let (code, text) =
+        place.run(&["--virtual", "--duration", "20s", "--scenario", "s.toml", "--csv", "r.csv"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("0.000 s  -- fault `torn` (power-cut) waits for flash operation 1"), "{text}");
+    let csv = place.text("r.csv");
+    let time = |words: &[&str]| {
+        let line = csv.lines().find(|line| words.iter().all(|word| line.contains(word)));
+        let line = line.unwrap_or_else(|| panic!("no {words:?} in {csv}"));
+        line.split(',').next().unwrap().parse::<f64>().unwrap()
+    };
+    let (begins, ends) = (time(&["torn", "begins"]), time(&["torn", "ends"]));
+    // With the first operation, which notes the confirmation, and not before.
+    assert!(begins > 0.01 && (ends - begins - 5.0).abs() < 0.01, "{begins} {ends}");
+}
+
+#[test]
 fn a_flash_file_is_judged_by_the_slot_that_runs() {
     let place = Place::new("slots");
     let old = place.text("node.toml");

@@ -198,9 +198,14 @@ impl Story {
                 if kind == "power-cut" {
                     self.cut = Some(name.clone());
                 }
-                let cuts_power = matches!(fault.kind, FaultKind::PowerCut { operation: None });
+                let cuts_power = matches!(fault.kind, FaultKind::PowerCut { .. });
                 let lasts = fault.duration.is_some();
                 self.push(at, Event::Fault { name, kind, begins, lasts, cuts_power });
+            }
+            Incident::Armed(fault) => {
+                if let FaultKind::PowerCut { operation: Some(operation) } = fault.kind {
+                    self.push(at, Event::Armed { name: fault.name.clone(), operation });
+                }
             }
             Incident::Light(value) if wants_light => {
                 self.trace.add(at, Happening::Truth { quantity: "illuminance", unit: "lx", value });

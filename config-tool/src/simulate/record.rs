@@ -79,6 +79,13 @@ pub enum Event {
         /// Whether the board has no power until then.
         cuts_power: bool,
     },
+    /// A power cut waits for a flash operation.
+    Armed {
+        /// Its name.
+        name: String,
+        /// The operation, counted from 1.
+        operation: u32,
+    },
     /// What else a person should know.
     Note(String),
 }
@@ -124,6 +131,9 @@ impl Line {
             Event::Fault { name, kind, begins, .. } => json!({
                 "event": "fault", "name": name, "kind": kind, "edge": if *begins { "begins" } else { "ends" },
             }),
+            Event::Armed { name, operation } => {
+                json!({ "event": "armed", "name": name, "operation": operation })
+            }
             Event::Note(text) => json!({ "event": "note", "text": text }),
         };
         object["version"] = 1.into();
@@ -153,6 +163,9 @@ impl std::fmt::Display for Line {
             Event::Fault { name, kind, begins, .. } => {
                 write!(f, "-- fault `{name}` ({kind}) {}", if *begins { "begins" } else { "ends" })
             }
+            Event::Armed { name, operation } => {
+                write!(f, "-- fault `{name}` (power-cut) waits for flash operation {operation} from now")
+            }
             Event::Note(text) => write!(f, "-- {text}"),
         }
     }
@@ -181,6 +194,7 @@ pub(super) fn happening(event: &Event) -> Option<Happening<'_>> {
         | Event::Log(_)
         | Event::SessionRefused(_)
         | Event::MessageRefused(_)
+        | Event::Armed { .. }
         | Event::Note(_) => return None,
     })
 }

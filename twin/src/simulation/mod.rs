@@ -49,6 +49,8 @@ const ROUND_TIME: Duration = Duration::from_micros(100);
 pub enum Incident<'i> {
     /// A fault began (`true`) or ended.
     Fault(&'i Fault, bool),
+    /// A power cut waits for a flash operation from now on; it begins with that.
+    Armed(&'i Fault),
     /// The board started.
     Started(ResetCause),
     /// The chip stands still: what a person should know.
@@ -69,8 +71,8 @@ pub struct Simulation {
     seed: u64,
     /// When the board starts; none while it runs.
     starts_at: Option<(Instant, ResetCause)>,
-    /// How long power is off after a cut inside a flash operation.
-    off_time: Duration,
+    /// The power cut that waits for a flash operation.
+    armed: Option<Fault>,
     observer: Rc<RefCell<Option<Observer>>>,
     broker: BrokerFault,
     /// Where the broker is; none for everywhere.
@@ -134,7 +136,7 @@ impl Simulation {
             faults: Schedule::new(scenario),
             seed: scenario.seed,
             starts_at: Some((started, ResetCause::PowerOn)),
-            off_time: Duration::from_ticks(0),
+            armed: None,
             observer,
             broker: BrokerFault::default(),
             broker_address: None,
@@ -276,7 +278,7 @@ impl Simulation {
             Node::Native(node) => {
                 node.run()?;
                 if !self.hardware.flash.is_powered() {
-                    self.cut_power(self.off_time);
+                    self.lose_power();
                 } else if node.take_exit() {
                     self.reset(ResetCause::Software);
                 } else if self.hardware.clock.now() >= self.hardware.watchdog_bites_at() {
@@ -288,7 +290,7 @@ impl Simulation {
         };
         match outcome {
             Outcome::Running => {}
-            Outcome::PowerLost => self.cut_power(self.off_time),
+            Outcome::PowerLost => self.lose_power(),
             // The chip starts by itself.
             Outcome::Reset(cause) => self.tell(Incident::Started(cause)),
             Outcome::Stopped(text) => self.tell(Incident::Stopped(&text)),
@@ -320,6 +322,15 @@ impl Simulation {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// The flash operation that a power cut has waited for has come.
+    fn lose_power(&mut self) {
+        let fault = self.armed.take();
+        self.cut_power(fault.as_ref().and_then(|fault| fault.duration).unwrap_or(Duration::from_ticks(0)));
+        if let Some(fault) = fault {
+            self.tell(Incident::Fault(&fault, true));
+        }
     }
 
     /// Cuts the power, for as long as told.
@@ -378,9 +389,11 @@ impl Simulation {
                     self.cut_power(fault.duration.unwrap_or(RESET_TIME));
                 }
                 (FaultKind::PowerCut { operation: Some(operation) }, true) => {
-                    self.off_time = fault.duration.unwrap_or(RESET_TIME);
                     let seed = self.damage_seed(now);
                     self.hardware.flash.plan_cut_within(operation, Tear::RandomWord, seed);
+                    self.tell(Incident::Armed(&fault));
+                    self.armed = Some(Fault { duration: fault.duration.or(Some(RESET_TIME)), ..fault });
+                    continue;
                 }
                 (FaultKind::Reset, true) => self.reset(ResetCause::External),
                 (FaultKind::SerialNoise { flip_ppm, drop_ppm, double_ppm }, true) => {

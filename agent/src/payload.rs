@@ -119,7 +119,8 @@ fn thingflow_id(text: &mut Text<'_>, config: &Config<'_>, member: Member) {
     let Some(sensor) = config.sensors.get(usize::from(member.sensor)) else { return };
     text.str(sensor.id);
     let has_sensor = |report: &Report<'_>| report.members.iter().any(|other| other.sensor == member.sensor);
-    if config.reports.iter().filter(has_sensor).count() > 1
+    if config.reports.len() > 1
+        && config.reports.iter().filter(has_sensor).nth(1).is_some()
         && let Some(reading) = sensor.driver.info().readings.get(usize::from(member.reading))
     {
         text.str(".");

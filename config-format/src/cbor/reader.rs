@@ -89,6 +89,13 @@ impl<'b> Reader<'b> {
         bytes
     }
 
+    /// Passes an unsigned integer that is in its head, as most are.
+    fn short(&mut self) -> Option<u32> {
+        let first = self.peek().filter(|first| *first < 24)?;
+        self.at += 1;
+        Some(first.into())
+    }
+
     /// Reads a head: its major type and its argument (RFC 8949, section 3).
     #[inline(never)]
     fn head(&mut self) -> (u8, u64) {
@@ -147,8 +154,11 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     pub fn number(&mut self, max: u32) -> u32 {
         let start = self.at;
-        let number = self.argument(major::UNSIGNED);
-        match u32::try_from(number) {
+        if let Some(number) = self.short().filter(|number| *number <= max) {
+            return number;
+        }
+        self.at = start;
+        match u32::try_from(self.argument(major::UNSIGNED)) {
             Ok(number) if number <= max => number,
             _ => {
                 self.refuse(start);
@@ -265,7 +275,7 @@ impl<'b> Reader<'b> {
         let (mut least, mut seen) = (0, 0);
         for _ in 0..self.argument(major::MAP) {
             let at = self.at;
-            let key = self.number(u32::MAX);
+            let key = self.short().unwrap_or_else(|| self.number(u32::MAX));
             if u64::from(key) < least {
                 self.refuse(at);
             }

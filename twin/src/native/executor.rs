@@ -133,7 +133,8 @@ impl Task<'_> {
     /// Polls the future if it is woken; returns whether it was.
     fn poll(&mut self) -> bool {
         let Some(future) = &mut self.future else { return false };
-        if !self.woken.0.swap(false, Ordering::AcqRel) {
+        // Looking alone costs less, and most often it is not.
+        if !self.woken.0.load(Ordering::Acquire) || !self.woken.0.swap(false, Ordering::AcqRel) {
             return false;
         }
         forget_alarm(&self.waker);

@@ -318,10 +318,8 @@ impl Simulation {
             Node::Chip(node) => (None, node.next_event(&hardware.line)),
         };
         let board = self.starts_at.map(|(at, _)| at).or(board);
-        [hardware.clock.next_alarm(), network, hardware.line.next_event(), self.faults.next_at(), board]
-            .into_iter()
-            .flatten()
-            .min()
+        let next = earlier(hardware.clock.next_alarm(), network);
+        earlier(earlier(next, hardware.line.next_event()), earlier(self.faults.next_at(), board))
     }
 
     /// The flash operation that a power cut has waited for has come.
@@ -355,8 +353,15 @@ impl Simulation {
     }
 
     fn start_if_due(&mut self, now: Instant) {
-        let Some((_, cause)) = self.starts_at.filter(|&(at, _)| at <= now) else { return };
-        self.starts_at = None;
+        if let Some((_, cause)) = self.starts_at.take_if(|(at, _)| *at <= now) {
+            self.start(now, cause);
+        }
+    }
+
+    /// Apart from the question whether it is due, which is asked all the time: the agent is made on the stack.
+    #[cold]
+    #[inline(never)]
+    fn start(&mut self, now: Instant, cause: ResetCause) {
         self.hardware.reset(cause);
         self.hardware.flash.set_power(true);
         self.tell(Incident::Started(cause));
@@ -428,6 +433,13 @@ impl Simulation {
             away: self.faults.has(FaultKind::BrokerAway),
             mute: self.faults.has(FaultKind::BrokerMute),
         };
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

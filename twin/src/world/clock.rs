@@ -220,29 +220,40 @@ struct Alarms {
 }
 
 struct Alarm {
+    /// When it rings; [`NEVER`] where it is forgotten: the future is likely to ask again.
     at: u64,
     waker: Waker,
 }
 
+const NEVER: u64 = u64::MAX;
+
 impl Alarms {
     fn set(&mut self, at: u64, waker: &Waker) {
         match self.index_of(waker) {
-            Some(index) => {
+            Some(index) if self.entries.get(index).is_some_and(|alarm| alarm.at != NEVER) => {
                 self.last_index = index;
                 if let Some(alarm) = self.entries.get_mut(index) {
                     alarm.at = alarm.at.min(at);
                 }
             }
-            None => {
+            found => {
+                let waker = match found {
+                    Some(index) => self.entries.remove(index).waker,
+                    None => {
+                        // Some may be of futures that are no more.
+                        self.entries.retain(|alarm| alarm.at != NEVER);
+                        waker.clone()
+                    }
+                };
                 self.last_index = self.entries.len();
-                self.entries.push(Alarm { at, waker: waker.clone() });
+                self.entries.push(Alarm { at, waker });
             }
         }
     }
 
     fn forget(&mut self, waker: &Waker) {
-        if let Some(index) = self.index_of(waker) {
-            self.entries.remove(index);
+        if let Some(alarm) = self.index_of(waker).and_then(|index| self.entries.get_mut(index)) {
+            alarm.at = NEVER;
         }
     }
 
@@ -254,7 +265,7 @@ impl Alarms {
     }
 
     fn next(&self) -> Option<u64> {
-        self.entries.iter().map(|alarm| alarm.at).min()
+        self.entries.iter().map(|alarm| alarm.at).min().filter(|at| *at != NEVER)
     }
 
     fn take_due(&mut self, now: u64) -> Option<Waker> {

@@ -18,6 +18,7 @@ use crate::event::Events;
 use crate::payload::{Record, Values};
 use crate::platform::{Crash, Platform, ResetCause};
 use crate::sampler::Measured;
+use crate::schedule::Lateness;
 use crate::sensor::Health;
 use crate::store::Store;
 use crate::supervisor::Promises;
@@ -69,16 +70,12 @@ pub enum Change {
 }
 
 /// What the statistics tell of the samples of the running configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SampleCounts {
     /// Samples that failed.
     pub faults: u32,
-    /// 99 of 100 samples were not later, in milliseconds.
-    pub lateness_p99_ms: u32,
-    /// Longest lateness of a sample, in milliseconds.
-    pub lateness_ms: u32,
-    /// Samples that were missed whole.
-    pub missed: u32,
+    /// How late samples were.
+    pub lateness: Lateness,
 }
 
 /// Counters since start.

@@ -303,14 +303,9 @@ async fn sample<P: Platform>(node: &Node<P>, config: &Config<'_>) {
         if let Some((_, sensor)) = shared.measurement.asked() {
             sampler.measure(sensor, now);
         }
-        let facts = facts(node, &sampler);
+        let facts = || facts(node, now);
         sampler.step(config, &mut *node.i2c.borrow_mut(), &facts, now, &mut |output| take(shared, output));
-        shared.samples.set(SampleCounts {
-            faults: sampler.faults,
-            lateness_p99_ms: sampler.lateness.p99_ms(),
-            lateness_ms: sampler.lateness.longest_ms,
-            missed: sampler.lateness.missed,
-        });
+        shared.samples.set(SampleCounts { faults: sampler.faults, lateness: sampler.lateness });
         if !shared.sampled.get() && sampler.has_sampled_all() {
             shared.sampled.set(true);
             shared.supervisor.signal(());
@@ -349,17 +344,18 @@ fn take(shared: &Shared, output: Output<'_>) {
     }
 }
 
-/// What the node knows of itself, for its internal readings.
-fn facts<P: Platform>(node: &Node<P>, sampler: &Sampler) -> Facts {
+/// What the node knows of itself, for its internal readings of `now`.
+fn facts<P: Platform>(node: &Node<P>, now: Instant) -> Facts {
     let counters = &node.shared.counters;
+    let samples = node.shared.samples.get();
     let stack = node.system.borrow().stack();
     Facts {
-        uptime_ms: node.shared.boot.uptime_ms(Instant::now()),
+        uptime_ms: node.shared.boot.uptime_ms(now),
         published: counters.published.get(),
         dropped: node.shared.outbox.borrow().dropped(),
-        faults: sampler.faults,
+        faults: samples.faults,
         connections: counters.connections.get(),
-        lateness_ms: sampler.lateness.longest_ms,
+        lateness_ms: samples.lateness.longest_ms,
         stack_free: stack.map(|(used, size)| size.saturating_sub(used)),
     }
 }

@@ -1,8 +1,8 @@
 //! Samples the sensors on time, runs the filters, and makes records of the reports. Plain data, stepped with a time: it
 //! neither waits nor knows where its records go.
 
-use dunlin_config_format::config::{Config, QoS, Report, Sensor as Settings};
-use dunlin_config_format::limits::{FILTER_WORDS, MEMBERS, REPORTS, SENSORS};
+use dunlin_config_format::config::{Config, I2cBus, QoS, Report, Sensor as Settings};
+use dunlin_config_format::limits::{BUSES, FILTER_WORDS, MEMBERS, REPORTS, SENSORS};
 use embassy_time::{Duration, Instant};
 
 use crate::filter;
@@ -121,6 +121,8 @@ pub struct Sampler {
     paces: heapless::Vec<Pace, REPORTS>,
     sequence: [u32; REPORTS],
     filters: [u32; FILTER_WORDS],
+    /// Where the buses are.
+    buses: heapless::Vec<I2cPins, BUSES>,
     /// Samples that failed.
     pub faults: u32,
     /// How late samples were.
@@ -158,6 +160,7 @@ impl Sampler {
             paces: config.reports.iter().map(pace).collect(),
             sequence: [0; REPORTS],
             filters: [0; FILTER_WORDS],
+            buses: config.i2c.iter().map(pins).collect(),
             faults: 0,
             lateness: Lateness::new(),
         }
@@ -190,7 +193,7 @@ impl Sampler {
         &mut self,
         config: &Config<'_>,
         i2c: &mut impl I2cMaster,
-        facts: &Facts,
+        facts: &dyn Fn() -> Facts,
         now: Instant,
         sink: &mut impl FnMut(Output<'_>),
     ) {
@@ -250,15 +253,11 @@ impl Sampler {
         config: &Config<'_>,
         settings: &Settings<'_>,
         i2c: &mut impl I2cMaster,
-        facts: &Facts,
+        facts: &dyn Fn() -> Facts,
         sink: &mut impl FnMut(Output<'_>),
     ) {
+        let pins = settings.bus.and_then(|bus| self.buses.get(usize::from(bus))).copied();
         let Some(place) = self.places.get_mut(index) else { return };
-        let pins = config.bus_of(settings).map(|bus| I2cPins {
-            sda: bus.sda,
-            scl: bus.scl,
-            frequency_hz: bus.frequency_hz.0,
-        });
         // What precedes took its time on the bus: the conversion starts now.
         let now = Instant::now();
         let progress = place.state.step(settings, pins.map(|pins| i2c.bus(pins)), facts, now);
@@ -313,16 +312,7 @@ impl Sampler {
             self.clear_reports(config, sensor);
             return;
         };
-        let mut passed = NO_READINGS;
-        let mut rest = self.filters.get_mut(words).unwrap_or_default();
-        for (number, (value, out)) in raw.iter().zip(&mut passed).enumerate() {
-            let chain = settings.filters(u8::try_from(number).unwrap_or(u8::MAX));
-            let (own, others) = rest.split_at_mut_checked(filter::words(&chain)).unwrap_or_default();
-            rest = others;
-            if value.is_finite() {
-                *out = filter::step(&chain, own, *value, now).unwrap_or(f32::NAN);
-            }
-        }
+        let passed = filtered(settings, self.filters.get_mut(words).unwrap_or_default(), &raw, now);
         for (newest, passed) in place.newest.iter_mut().zip(passed) {
             if passed.is_finite() {
                 *newest = passed;
@@ -426,6 +416,29 @@ impl Sampler {
             }
         }
     }
+}
+
+fn pins(bus: I2cBus<'_>) -> I2cPins {
+    I2cPins { sda: bus.sda, scl: bus.scl, frequency_hz: bus.frequency_hz.0 }
+}
+
+/// Steps the chains of a sensor's readings, whose words `state` has; returns what they let pass.
+fn filtered(settings: &Settings<'_>, state: &mut [u32], raw: &Readings, now: Instant) -> Readings {
+    let finite = |value: f32| if value.is_finite() { value } else { f32::NAN };
+    if settings.readings.is_empty() {
+        return raw.map(finite);
+    }
+    let mut passed = NO_READINGS;
+    let mut rest = state;
+    for (number, (value, out)) in raw.iter().zip(&mut passed).enumerate() {
+        let chain = settings.filters(u8::try_from(number).unwrap_or(u8::MAX));
+        let (own, others) = rest.split_at_mut_checked(filter::words(&chain)).unwrap_or_default();
+        rest = others;
+        if value.is_finite() {
+            *out = filter::step(&chain, own, *value, now).unwrap_or(f32::NAN);
+        }
+    }
+    passed
 }
 
 /// The words of the chains of a sensor's readings.

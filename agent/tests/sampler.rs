@@ -128,7 +128,7 @@ fn run(sensors: &[Sensor<'_>], report: Report<'_>, values: &[u32], ask_at: Optio
             sampler.measure(0, now);
         }
         let facts = Facts { faults: values[second as usize], ..Facts::default() };
-        sampler.step(&config, &mut Nobody, &facts, now, &mut |output| match output {
+        sampler.step(&config, &mut Nobody, &|| facts, now, &mut |output| match output {
             Output::Message { seq, at, values, .. } => {
                 heard.messages.push((at.as_secs(), seq, values.to_vec()));
             }
@@ -205,7 +205,7 @@ fn late_samples_keep_the_phase_and_missed_ones_are_counted() {
     NOW.set(0);
     let mut sampler = Sampler::new(&config, Instant::now());
     let late = Instant::now() + Duration::from_millis(3_250);
-    sampler.step(&config, &mut Nobody, &Facts::default(), late, &mut |_| {});
+    sampler.step(&config, &mut Nobody, &Facts::default, late, &mut |_| {});
     assert_eq!(sampler.next(), Some(Instant::from_secs(4)));
     assert_eq!((sampler.lateness.missed, sampler.lateness.longest_ms), (3, 250));
 }

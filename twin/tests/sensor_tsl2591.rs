@@ -67,7 +67,7 @@ impl Bench {
         for _ in 0..20 {
             let mut master = self.wiring.master(self.clock.clone());
             let now = self.clock.now();
-            match self.sensor.step(settings, Some(master.bus(PINS)), &facts(), now) {
+            match self.sensor.step(settings, Some(master.bus(PINS)), &facts, now) {
                 Progress::Wait(at) => self.clock.wait_until(at),
                 Progress::Done(readings) => return Ok(readings),
                 Progress::Failed(health) => return Err(health),
@@ -221,7 +221,7 @@ proptest! {
             let mut now = Instant::from_secs(1);
             for _ in 0..60 {
                 let bus = Hostile { answers: &answers, next: &next, clears };
-                match bench.sensor.step(settings, Some(bus), &facts(), now) {
+                match bench.sensor.step(settings, Some(bus), &facts, now) {
                     Progress::Wait(at) => {
                         assert!(at > now && at - now < Duration::from_secs(1));
                         now = at;

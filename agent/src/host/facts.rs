@@ -62,7 +62,7 @@ const FACTS: &[(&str, Find)] = &[
     ("dead-links", |shared, _, _| Fact::Count(shared.counters.dead_links.get())),
     ("unanswered", |shared, _, _| Fact::Count(shared.counters.unanswered.get())),
     ("faults", |shared, _, _| Fact::Count(shared.samples.get().faults)),
-    ("lateness-p99-ms", |shared, _, _| Fact::Count(shared.samples.get().lateness_p99_ms)),
+    ("lateness-p99-ms", |shared, _, _| Fact::Count(shared.samples.get().lateness.p99_ms())),
     ("crash", |shared, _, text| match shared.boot.crash {
         None => Fact::Null,
         Some(crash) => {

@@ -71,7 +71,7 @@ impl<P: Platform> HostDoor<'_, P> {
         loop {
             let now = Instant::now();
             let progress =
-                sensor.step(&settings, Some(self.node.i2c.borrow_mut().bus(pins)), &Facts::default(), now);
+                sensor.step(&settings, Some(self.node.i2c.borrow_mut().bus(pins)), &Facts::default, now);
             let (health, raw) = match progress {
                 Progress::Wait(until) => {
                     embassy_time::Timer::at(until).await;

@@ -96,16 +96,17 @@ impl Sensor {
         }
     }
 
-    /// Goes on with a sample, or starts one. `bus` is the one that the sensor is on, if any.
+    /// Goes on with a sample, or starts one. `bus` is the one that the sensor is on, if any; `facts` are found out where they are
+    /// read.
     pub fn step<B: I2c + ClearBus>(
         &mut self,
         settings: &config::Sensor<'_>,
         bus: Option<B>,
-        facts: &Facts,
+        facts: &dyn Fn() -> Facts,
         now: Instant,
     ) -> Progress {
         match (self, bus, settings.address()) {
-            (Sensor::Internal, ..) => Progress::Done(internal::read(facts)),
+            (Sensor::Internal, ..) => Progress::Done(internal::read(&facts())),
             (Sensor::Tsl2591(state), Some(bus), Some(address)) => {
                 state.step(settings, &mut Registers { bus, address }, now)
             }

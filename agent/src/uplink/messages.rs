@@ -120,9 +120,9 @@ pub(crate) fn stats(text: &mut Text<'_>, shared: &Shared, now: Instant) {
         counters.dead_links.get(),
         counters.unanswered.get(),
         samples.faults,
-        samples.missed,
-        samples.lateness_p99_ms,
-        samples.lateness_ms,
+        samples.lateness.missed,
+        samples.lateness.p99_ms(),
+        samples.lateness.longest_ms,
     ];
     text.object(|object| {
         object.key(uptime).thousandths(shared.boot.uptime_ms(now));

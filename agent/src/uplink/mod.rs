@@ -13,7 +13,7 @@ mod session;
 use core::cell::Cell;
 
 use dunlin_config_format::config::Config;
-use dunlin_config_format::limits::{PAYLOAD_LEN, TOPIC_LEN};
+use dunlin_config_format::limits::{CORRELATION_LEN, PAYLOAD_LEN, RESPONSE_TOPIC_LEN, TOPIC_LEN};
 use embassy_time::{Duration, Instant, with_deadline};
 use minimq::{Buffers, ConfigBuilder, ConfigError, Session, Will};
 
@@ -31,8 +31,9 @@ use session::End;
 const TCP_RECEIVE_SIZE: usize = 536;
 /// Bytes of its send buffer: two segments, so that one leaves while the other is acknowledged.
 const TCP_SEND_SIZE: usize = 2 * TCP_RECEIVE_SIZE;
-/// Bytes of the largest inbound packet: topic, payload, response topic, correlation data, and what frames them.
-const RECEIVE_SIZE: usize = 1024;
+/// Bytes of the largest inbound packet: topic (80), payload (512), response topic, correlation data, and what frames them.
+const RECEIVE_SIZE: usize = 896;
+const _: () = assert!(80 + 512 + RESPONSE_TOPIC_LEN + CORRELATION_LEN + 32 <= RECEIVE_SIZE);
 /// Bytes for packets that are not acknowledged yet, and for the largest one being written (a birth message that names 32
 /// sensors).
 const SEND_SIZE: usize = 2048;

@@ -2,7 +2,7 @@
 //! unsigned and rise.
 //!
 //! Of two equal keys some readers take the first and others the last; here such a map does not exist. Decoders that return at
-//! the first value that does not fit, as derives make them, took a tenth of a device's flash: [`Reader`] and [`Writer`] remember
+//! the first value that does not fit, as derives make them, took a seventh of the image: [`Reader`] and [`Writer`] remember
 //! that something did not fit instead, and go on with nothing in hand.
 
 mod item;

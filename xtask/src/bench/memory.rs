@@ -9,7 +9,7 @@ use crate::{packages, routine::root};
 const PARTS: [(&str, &str, bool); 5] = [
     ("{async fn body of dunlin_agent::run<", "agent's future", false),
     ("{async block@src/main.rs", "network stack's future", false),
-    ("dunlin_agent::Memory`", "buffers of MQTT (3,072) and TCP (1,608)", false),
+    ("dunlin_agent::Memory`", "buffers of MQTT (2,944) and TCP (1,608)", false),
     ("dunlin_agent::network::Resources`", "network stack's resources", false),
     ("dunlin_agent::tether::Tether`", "packets of the tether", true),
 ];

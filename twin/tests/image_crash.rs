@@ -258,7 +258,7 @@ fn a_trial_that_crashes_gives_way_to_the_confirmed_configuration() {
 #[test]
 #[ignore = "needs the image: cargo xtask test"]
 fn a_part_that_never_comes_back_is_ended_by_the_watchdog_and_told() {
-    let server = ["15dunlin_firmware4uart6Writer", "9write_all"];
+    let server = ["12dunlin_agent3usb6server", "6WriterE4send0"];
     let uplink = ["_RNCNv", "12dunlin_agent6uplink", "6Uplink3run0"];
     for (parts, part) in [(&server[..], Part::Server), (&uplink[..], Part::Uplink)] {
         let seen = run_hung(parts, part);

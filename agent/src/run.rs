@@ -303,7 +303,8 @@ async fn sample<P: Platform>(node: &Node<P>, config: &Config<'_>) {
         if let Some((_, sensor)) = shared.measurement.asked() {
             sampler.measure(sensor, now);
         }
-        let facts = || facts(node, now);
+        let (faults, lateness_ms) = (sampler.faults, sampler.lateness.longest_ms);
+        let facts = || Facts { faults, lateness_ms, ..facts(node, now) };
         sampler.step(config, &mut *node.i2c.borrow_mut(), &facts, now, &mut |output| take(shared, output));
         shared.samples.set(SampleCounts { faults: sampler.faults, lateness: sampler.lateness });
         if !shared.sampled.get() && sampler.has_sampled_all() {
@@ -344,19 +345,17 @@ fn take(shared: &Shared, output: Output<'_>) {
     }
 }
 
-/// What the node knows of itself, for its internal readings of `now`.
+/// What the node knows of itself, for its internal readings of `now`; its sampler knows the rest.
 fn facts<P: Platform>(node: &Node<P>, now: Instant) -> Facts {
     let counters = &node.shared.counters;
-    let samples = node.shared.samples.get();
     let stack = node.system.borrow().stack();
     Facts {
         uptime_ms: node.shared.boot.uptime_ms(now),
         published: counters.published.get(),
         dropped: node.shared.outbox.borrow().dropped(),
-        faults: samples.faults,
         connections: counters.connections.get(),
-        lateness_ms: samples.lateness.longest_ms,
         stack_free: stack.map(|(used, size)| size.saturating_sub(used)),
+        ..Facts::default()
     }
 }
 

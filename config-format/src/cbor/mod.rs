@@ -51,14 +51,13 @@ macro_rules! map {
     ($name:ident $(<$life:lifetime>)? { $($key:literal $field:ident $(: $optional:ident)?),* $(,)? }) => {
         impl<'b> $crate::cbor::Item<'b> for $crate::cbor::map!(@type $name $($life)?) {
             fn read(from: &mut $crate::cbor::Reader<'b>) -> Self {
-                #[allow(unused_mut, reason = "a map may be empty")]
-                let mut map = $name { $($field: Default::default()),* };
+                let map = &mut $name { $($field: Default::default()),* };
                 let needed = 0 $(| $crate::cbor::map!(@bit $key $($optional)?))*;
                 from.map(needed, &mut |from, key| match key {
                     $($key => map.$field = $crate::cbor::Item::read(from),)*
                     _ => from.skip(),
                 });
-                map
+                *map
             }
 
             fn write(&self, to: &mut $crate::cbor::Writer<'_>) {
@@ -104,10 +103,10 @@ macro_rules! array {
     (@count $($field:ident)*) => { 0 $(+ { let _ = stringify!($field); 1 })* };
 }
 
-/// Makes an enumeration an [`Item`]: an array of the variant's number and its fields in this order.
+/// Makes an enumeration an [`Item`]: an array of the variant's number and its fields in this order. Its constant `UNKNOWN` is what
+/// a number that is refused is read as.
 macro_rules! variants {
-    ($name:ident { $first:literal $first_variant:ident { $($first_field:ident),* }
-        $(, $number:literal $variant:ident { $($field:ident),* })* $(,)? }) => {
+    ($name:ident { $($number:literal $variant:ident { $($field:ident),* }),* $(,)? }) => {
         impl<'b> $crate::cbor::Item<'b> for $name {
             fn read(from: &mut $crate::cbor::Reader<'b>) -> Self {
                 let array = from.array();
@@ -119,13 +118,9 @@ macro_rules! variants {
                         from.require(array, known);
                         (known, $name::$variant { $($field: $crate::cbor::Item::read(from)),* })
                     })*
-                    number => {
-                        if number != $first {
-                            from.refuse(start);
-                        }
-                        let known = 1 + $crate::cbor::array!(@count $($first_field)*);
-                        from.require(array, known);
-                        (known, $name::$first_variant { $($first_field: $crate::cbor::Item::read(from)),* })
+                    _ => {
+                        from.refuse(start);
+                        (1, $name::UNKNOWN)
                     }
                 };
                 from.leave(array, known);
@@ -134,11 +129,6 @@ macro_rules! variants {
 
             fn write(&self, to: &mut $crate::cbor::Writer<'_>) {
                 match self {
-                    $name::$first_variant { $($first_field),* } => {
-                        to.array(1 + $crate::cbor::array!(@count $($first_field)*));
-                        to.number($first);
-                        $($crate::cbor::Item::write($first_field, to);)*
-                    }
                     $($name::$variant { $($field),* } => {
                         to.array(1 + $crate::cbor::array!(@count $($field)*));
                         to.number($number);

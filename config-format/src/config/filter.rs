@@ -82,6 +82,9 @@ cbor::variants!(Filter {
 });
 
 impl Filter {
+    /// What a reader has in hand when it has refused a number: nothing that is ever used.
+    const UNKNOWN: Self = Filter::Round { decimals: 0 };
+
     /// Returns the 32-bit words of memory that the filter needs between two values.
     ///
     /// The sum over a configuration is at most [`FILTER_WORDS`](crate::limits::FILTER_WORDS).

@@ -195,10 +195,10 @@ impl Story {
             }
             Incident::Fault(fault, begins) => {
                 let (name, kind) = (fault.name.clone(), fault.kind.name());
-                if kind == "power-cut" {
+                let cuts_power = matches!(fault.kind, FaultKind::PowerCut { .. });
+                if cuts_power {
                     self.cut = Some(name.clone());
                 }
-                let cuts_power = matches!(fault.kind, FaultKind::PowerCut { .. });
                 let lasts = fault.duration.is_some();
                 self.push(at, Event::Fault { name, kind, begins, lasts, cuts_power });
             }

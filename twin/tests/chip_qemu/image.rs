@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use dunlin_twin::chip::core::decode::{Instruction, Operation as O, decode};
 use rand_core::Rng;
@@ -109,18 +110,25 @@ struct Section {
     bytes: Vec<u8>,
 }
 
-fn sections() -> Vec<Section> {
-    [(".iram", 0x4010_0000), (".irom", 0x4021_0000)]
-        .map(|(name, address)| {
-            let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image{name}.bin"));
-            run(Command::new("xtensa-lx106-elf-objcopy")
-                .args(["-O", "binary", "-j", name])
-                .arg(elf())
-                .arg(&binary));
-            Section { name, address, bytes: std::fs::read(&binary).unwrap() }
-        })
-        .into()
+impl Section {
+    /// Returns the file with the section's bytes.
+    fn path(&self) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image{}.bin", self.name))
+    }
 }
+
+/// The sections with code, each in its file; made once, since the tests run side by side.
+static SECTIONS: LazyLock<[Section; 2]> = LazyLock::new(|| {
+    [(".iram", 0x4010_0000), (".irom", 0x4021_0000)].map(|(name, address)| {
+        let mut section = Section { name, address, bytes: Vec::new() };
+        run(Command::new("xtensa-lx106-elf-objcopy")
+            .args(["-O", "binary", "-j", name])
+            .arg(elf())
+            .arg(section.path()));
+        section.bytes = std::fs::read(section.path()).unwrap();
+        section
+    })
+});
 
 /// A function of the image, or what an assembler's label stands for.
 struct Code {
@@ -164,14 +172,14 @@ fn key(instruction: Instruction) -> String {
 }
 
 /// Follows the code of every function: the kinds of its instructions.
-fn kinds(sections: &[Section]) -> BTreeSet<String> {
+fn kinds() -> BTreeSet<String> {
     let code = code();
     let size: u32 = code.iter().map(|code| code.end - code.address).sum();
     let mut ahead: Vec<(u32, (u32, u32))> =
         code.into_iter().map(|code| (code.address, (code.address, code.end))).collect();
     let (mut seen, mut kinds, mut followed) = (BTreeSet::new(), BTreeSet::new(), 0);
     while let Some((pc, (start, end))) = ahead.pop() {
-        let Some((section, offset)) = sections.iter().find_map(|section| {
+        let Some((section, offset)) = SECTIONS.iter().find_map(|section| {
             let offset = pc.checked_sub(section.address)? as usize;
             (offset < section.bytes.len()).then_some((section, offset))
         }) else {
@@ -208,7 +216,7 @@ fn kinds(sections: &[Section]) -> BTreeSet<String> {
 #[test]
 #[ignore = "needs the image: DUNLIN_FIRMWARE names it"]
 fn every_kind_of_instruction_in_the_image_is_compared_with_qemu() {
-    let kinds = kinds(&sections());
+    let kinds = kinds();
     let programs = (1..=2).map(program).chain([exceptions::program(1)]);
     let mut compared = BTreeSet::new();
     for (index, text) in programs.enumerate() {
@@ -230,7 +238,7 @@ fn every_kind_of_instruction_in_the_image_is_compared_with_qemu() {
 }
 
 /// A program that calls routines of the image, and writes what each call leaves.
-fn caller(sections: &[Section], calls: &[(u32, [u32; 4])]) -> String {
+fn caller(calls: &[(u32, [u32; 4])]) -> String {
     let mut text = String::from(
         " .text\n .global _start\n_start: j begin\n .align 4
 calls_at: .word calls\nend_at: .word calls_end\nstack_at: .word stack\nmemory_at: .word memory\nleft_at: .word left
@@ -257,9 +265,8 @@ next: l32r a14, end_at\n bne a14, a15, 1f\n j end\n1: wsr.excsave2 a15\n l32r a1
     writeln!(text, " .org {MEMORY_AT:#x}\nmemory:").unwrap();
     let mut random = Pcg32::new(7, 4);
     (0..MEMORY / 4).for_each(|_| writeln!(text, " .word {:#x}", random.next_u32()).unwrap());
-    for section in sections {
-        let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image{}.bin", section.name));
-        writeln!(text, " .section image{}, \"awx\"\n .incbin {binary:?}", section.name).unwrap();
+    for section in &*SECTIONS {
+        writeln!(text, " .section image{}, \"awx\"\n .incbin {:?}", section.name, section.path()).unwrap();
     }
     text
 }
@@ -270,7 +277,7 @@ const MEMORY_AT: u32 = 0x8_0000;
 #[test]
 #[ignore = "needs the image: DUNLIN_FIRMWARE names it"]
 fn routines_of_the_image_leave_registers_and_memory_as_in_qemu() {
-    let (sections, code) = (sections(), code());
+    let code = code();
     let mut random = Pcg32::new(3, 5);
     let mut calls = Vec::new();
     let mut names = Vec::new();
@@ -282,14 +289,14 @@ fn routines_of_the_image_leave_registers_and_memory_as_in_qemu() {
         calls.extend((0..CALLS).map(|_| (address, arguments(kind, &mut random, START + MEMORY_AT))));
     }
     assert!(names.len() >= 15, "the image has only {names:?}");
-    let places: Vec<String> = sections
+    let places: Vec<String> = SECTIONS
         .iter()
         .map(|section| format!("-Wl,--section-start=image{}={:#x}", section.name, section.address))
         .collect();
-    let (elf, binary) = assemble_with("routines", &caller(&sections, &calls), &places);
+    let (elf, binary) = assemble_with("routines", &caller(&calls), &places);
     let expected = run_qemu(&elf);
     let mut bus = Flat::new(binary);
-    bus.image = sections.into_iter().map(|section| (section.address, section.bytes)).collect();
+    bus.image = SECTIONS.iter().map(|section| (section.address, section.bytes.clone())).collect();
     let (found, executed, _) = run_core(bus);
     assert!(executed >= 1_000_000, "only {executed} instructions");
     let size = 4 * LEFT + MEMORY as usize;

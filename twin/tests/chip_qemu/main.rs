@@ -46,7 +46,9 @@ impl Bus for Flat {
         let section =
             self.image.iter().find(|(start, bytes)| address.wrapping_sub(*start) < bytes.len() as u32);
         let (start, bytes) = section.map_or((START, &self.memory), |(start, bytes)| (*start, bytes));
-        let bytes = bytes[(address - start) as usize..].iter().take(4);
+        let offset = address.checked_sub(start).map(|offset| offset as usize);
+        let bytes = offset.and_then(|offset| bytes.get(offset..));
+        let bytes = bytes.unwrap_or_else(|| panic!("nothing is at {address:#x}")).iter().take(4);
         Ok(bytes.rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
     }
     fn load(&mut self, address: u32, width: Width) -> Result<u32, Refusal> {

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
@@ -27,10 +27,14 @@ const PATIENCE: &str = "[esptool]\ntimeout = 120\nsync_timeout = 2\nmem_end_rom_
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Returns a configuration file that makes esptool wait for a slow chip, for the variable `ESPTOOL_CFGFILE`.
-pub fn patience() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("esptool.cfg");
-    std::fs::write(&path, PATIENCE).unwrap();
-    path
+pub fn patience() -> &'static Path {
+    // Once: an esptool of another test may be reading it.
+    static PATH: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("esptool.cfg");
+        std::fs::write(&path, PATIENCE).unwrap();
+        path
+    });
+    &PATH
 }
 
 /// A board on a pseudo-terminal.

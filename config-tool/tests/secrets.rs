@@ -43,6 +43,8 @@ const PLACES: &[&str] = &[
     "[wifi]\npassphrase = \"§\"\n[wifi]\n",
     "[mqtt]\npassword = \"§\u{0}\"\n",
     "[mqtt]\npassword = '§'\npassword = '§'\n",
+    "[wifi]\npassphrase = \"a\n§\"\nx = 1 1\n",
+    "[device]\ntoken = 'a\n§\n",
 ];
 
 proptest! {
@@ -87,6 +89,10 @@ fn what_is_no_secret_is_shown() {
         assert!(told.contains(&format!("2 | {key} = \"…\"\n")), "{told}");
     }
     assert!(shown("[mqtt]\nuser = \"x\" # y\n").contains("2 | user = \"…\"\n"));
+    // Where the text is not TOML: the line behind a secret, and a caret below what is hidden.
+    let misread = shown("[mqtt]\nusername = \"u\"\npassword = 5\nkeepalive = x\n");
+    assert!(misread.contains("4 | keepalive = x\n"), "{misread}");
+    assert!(misread.contains("3 | password = \"…\"\n  |            ^^^\n"), "{misread}");
 }
 
 #[test]

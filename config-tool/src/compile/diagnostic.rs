@@ -29,6 +29,17 @@ pub struct Diagnostic {
     pub help: String,
     /// Byte ranges of its line that are not shown.
     pub(super) hidden: Vec<Range<usize>>,
+    /// What is missing, where something is.
+    pub(super) lack: Option<Lack>,
+}
+
+/// What is missing in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// A key of a table.
+    Key(String),
+    /// A table, or all of those whose names begin so.
+    Table(&'static str),
 }
 
 macro_rules! codes {
@@ -272,6 +283,7 @@ mod tests {
             message: message.to_owned(),
             help: help.to_owned(),
             hidden: Vec::new(),
+            lack: None,
         };
         let told = problem.human_in(&source, false, Some(36));
         let expected = "error[D010]: unknown driver\n  `tsl2951` of a sensor\n --> n.toml:2:10\n  |\n\

@@ -92,25 +92,33 @@ fn in_lines(ranges: &mut Vec<Range<usize>>, text: &str) {
     let mut is_in_session = false;
     // The quotation marks of a secret of several lines.
     let mut open: Option<&str> = None;
+    // Somebody has broken a secret's line: the next one has the rest.
+    let mut is_broken = false;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let start = at;
         at += line.len();
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let end = start + line.len();
         if let Some(marks) = open {
-            ranges.push(start..at);
+            ranges.push(start..end);
             if line.contains(marks) {
                 open = None;
             }
             continue;
+        }
+        if std::mem::take(&mut is_broken) {
+            ranges.push(start..end);
         }
         let trimmed = line.trim_start();
         if trimmed.starts_with('[') && !is_in_session || trimmed.starts_with("[[") || is_header(trimmed) {
             is_in_session = trimmed.split(|c: char| !c.is_alphanumeric()).any(is_session);
         }
         let Some(from) = secret_in_line(line, is_in_session) else { continue };
-        ranges.push(start + from..at);
-        let rest = line.get(from..).unwrap_or_default();
+        let rest = line.get(from..).unwrap_or_default().trim_start_matches([' ', '\t']);
+        ranges.push(end - rest.len()..end);
         open = ["\"\"\"", "'''"].into_iter().find(|marks| rest.matches(marks).count() % 2 == 1);
+        is_broken = open.is_none() && ['"', '\''].iter().any(|mark| rest.matches(*mark).count() % 2 == 1);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::diagnostic::{Code, Diagnostic, Severity, printable};
+use super::diagnostic::{Code, Diagnostic, Lack, Severity, printable};
 use super::foreign::Later;
 
 /// The problems found so far.
@@ -23,6 +23,21 @@ impl Problems {
         help: impl Into<String>,
     ) {
         self.push(Severity::Error, code, span, &message.into(), &help.into());
+    }
+
+    /// Notes an error that is there because something is missing.
+    pub(super) fn missing(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        lack: Lack,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.error(code, span, message, help);
+        if let Some(problem) = self.noted.last_mut() {
+            problem.lack = Some(lack);
+        }
     }
 
     /// Notes an error with message and help, unless one is noted for this very place.
@@ -50,7 +65,7 @@ impl Problems {
 
     fn push(&mut self, severity: Severity, code: Code, span: Range<usize>, message: &str, help: &str) {
         let (message, help) = (printable(&short(message)), printable(&short(help)));
-        self.noted.push(Diagnostic { code, severity, span, message, help, hidden: Vec::new() });
+        self.noted.push(Diagnostic { code, severity, span, message, help, hidden: Vec::new(), lack: None });
     }
 
     /// Returns the problems in the order of their places, and how many there are beyond [`TOLD`]; errors are told first.
@@ -96,12 +111,10 @@ fn first_of_misread_lines(told: &mut Vec<Diagnostic>, text: &str) {
     let keys: Vec<String> = lines.iter().filter_map(|line| word(text.get(line.clone())?)).collect();
     let tables: Vec<String> =
         if lines.is_empty() { Vec::new() } else { text.lines().filter_map(word).collect() };
-    let is_lost = |each: &Diagnostic| {
-        let lacks = |names: &[String], marks: [&str; 2]| {
-            let [open, close] = marks;
-            names.iter().any(|name| each.message.ends_with(&format!("has no {open}{name}{close}")))
-        };
-        each.code == Code::MissingKey && (lacks(&keys, ["`", "`"]) || lacks(&tables, ["[", "]"]))
+    let is_lost = |each: &Diagnostic| match &each.lack {
+        Some(Lack::Key(name)) => keys.contains(name),
+        Some(Lack::Table(name)) => tables.iter().any(|table| table == name),
+        None => false,
     };
     told.retain(|each| each.code == Code::Syntax || !is_in(&lines, each) && !is_lost(each));
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::Code;
+use super::diagnostic::{Code, Lack};
 use super::foreign::{Later, elsewhere};
 use super::keys::TABLES;
 use super::nearest::nearest;
@@ -144,6 +144,7 @@ impl<'d> Table<'d> {
     /// Notes that a key is missing.
     pub(super) fn missing(&self, problems: &mut Problems, key: &str, example: &str) {
         let help = format!("add `{key} = {example}`");
-        problems.error(Code::MissingKey, self.span.clone(), format!("{} has no `{key}`", self.name), help);
+        let message = format!("{} has no `{key}`", self.name);
+        problems.missing(Code::MissingKey, self.span.clone(), Lack::Key(key.to_owned()), message, help);
     }
 }

@@ -7,7 +7,7 @@ use dunlin_config_format::driver::{Driver, DriverInfo, OptionInfo, OptionValues}
 use dunlin_config_format::limits::{LABEL_LEN, PERIOD_MAX_MS};
 use toml::de::DeValue;
 
-use super::super::diagnostic::Code;
+use super::super::diagnostic::{Code, Lack};
 use super::super::foreign::DRIVERS_LATER;
 use super::super::keys;
 use super::super::model::OwnSensor;
@@ -176,18 +176,20 @@ fn bus(
         _ if table.get("bus").is_some() => named_bus(problems, table, buses)?,
         [_] => 0,
         [] => {
-            problems.error(
+            problems.missing(
                 Code::Reference,
                 table.span.clone(),
+                Lack::Table("i2c"),
                 format!("{} needs an I2C bus", table.name),
                 "add `[i2c.main]` with `sda = 4` and `scl = 5`",
             );
             return None;
         }
         [first, ..] => {
-            problems.error(
+            problems.missing(
                 Code::MissingKey,
                 table.span.clone(),
+                Lack::Key("bus".to_owned()),
                 format!("{} has no `bus`, and there are several", table.name),
                 format!("add `bus = \"{first}\"`; there are: {}", ids.join(", ")),
             );

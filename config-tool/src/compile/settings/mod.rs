@@ -11,7 +11,7 @@ use dunlin_config_format::config::{Device, is_identifier, is_text};
 use dunlin_config_format::limits::{LABEL_LEN, TOPIC_LEN};
 use toml::de::DeValue;
 
-use super::diagnostic::Code;
+use super::diagnostic::{Code, Lack};
 use super::keys;
 use super::nearest::nearest;
 use super::placeholder::{Local, Names, resolve};
@@ -117,9 +117,10 @@ pub(super) fn is_short(
 pub(super) fn device<'t>(problems: &mut Problems, root: &Table<'t>) -> Option<Device<'t>> {
     let Some(device) = table(problems, root, "device") else {
         if root.get("device").is_none() {
-            problems.error(
+            problems.missing(
                 Code::MissingKey,
                 0..0,
+                Lack::Table("device"),
                 "the file has no [device]",
                 "add `[device]` with `name = \"node-1\"`",
             );

@@ -10,7 +10,7 @@ use dunlin_config_format::limits::{
 };
 use toml::de::DeValue;
 
-use super::super::diagnostic::Code;
+use super::super::diagnostic::{Code, Lack};
 use super::super::hidden::has_credentials;
 use super::super::problems::Problems;
 use super::super::reader::Table;
@@ -25,9 +25,10 @@ pub(in super::super) fn mqtt<'t>(
 ) -> Option<Mqtt<'t>> {
     let Some(mqtt) = table(problems, root, "mqtt") else {
         if root.get("mqtt").is_none() {
-            problems.error(
+            problems.missing(
                 Code::MissingKey,
                 0..0,
+                Lack::Table("mqtt"),
                 "the file has no [mqtt]",
                 "add `[mqtt]` with `broker = \"192.168.1.10\"`",
             );
@@ -39,7 +40,9 @@ pub(in super::super) fn mqtt<'t>(
     let username = short_text(problems, &mqtt, "username", CREDENTIAL_LEN);
     let password = mqtt.get("password").and_then(|value| secret(problems, "password", value));
     if let (Some(_), None, Some(value)) = (&password, username, mqtt.get("password")) {
-        problems.error(Code::MissingKey, value.span(), "a password without a user name", "add `username`");
+        let lack = Lack::Key("username".to_owned());
+        let message = "a password without a user name";
+        problems.missing(Code::MissingKey, value.span(), lack, message, "add `username`");
     }
     let has_password = password.is_some();
     secrets.extend(password.map(|source| (Mqtt::PASSWORD_SECRET, source)));

@@ -1,7 +1,9 @@
 //! Samples the sensors on time, runs the filters, and makes records of the reports. Plain data, stepped with a time: it
 //! neither waits nor knows where its records go.
 
-use dunlin_config_format::config::{Config, I2cBus, QoS, Report, Sensor as Settings};
+use core::ops::Range;
+
+use dunlin_config_format::config::{Config, Filter, I2cBus, List, QoS, Report, Sensor as Settings};
 use dunlin_config_format::limits::{BUSES, FILTER_WORDS, MEMBERS, REPORTS, SENSORS};
 use embassy_time::{Duration, Instant};
 
@@ -273,7 +275,10 @@ impl Sampler {
         let sensor = u8::try_from(index).unwrap_or(u8::MAX);
         if matches!(purpose, Some(Purpose::Request | Purpose::Both)) {
             let raw = result.unwrap_or(NO_READINGS);
-            let filtered = self.peek(words_before, settings, &raw, now);
+            // What the filters would let pass; their state is left as it is.
+            let filtered = filtered(settings, words_before, &raw, &mut |chain, words, value| {
+                filter::peek(chain, self.filters.get(words).unwrap_or_default(), value, now)
+            });
             let health = result.err().unwrap_or(Health::Ok);
             sink(Output::Measured(Measured { sensor, health, raw, filtered }));
         }
@@ -312,7 +317,9 @@ impl Sampler {
             self.clear_reports(config, sensor);
             return;
         };
-        let passed = filtered(settings, self.filters.get_mut(words).unwrap_or_default(), &raw, now);
+        let passed = filtered(settings, words_before, &raw, &mut |chain, words, value| {
+            filter::step(chain, self.filters.get_mut(words).unwrap_or_default(), value, now)
+        });
         for (newest, passed) in place.newest.iter_mut().zip(passed) {
             if passed.is_finite() {
                 *newest = passed;
@@ -389,22 +396,6 @@ impl Sampler {
         sink(Output::Message { report: u8::try_from(index).unwrap_or(u8::MAX), qos, seq, at, values });
     }
 
-    /// Returns what the filters would let pass, without touching their state.
-    fn peek(&self, words_before: usize, settings: &Settings<'_>, raw: &Readings, now: Instant) -> Readings {
-        let mut filtered = NO_READINGS;
-        let mut at = words_before;
-        for (number, (value, out)) in raw.iter().zip(&mut filtered).enumerate() {
-            let chain = settings.filters(u8::try_from(number).unwrap_or(u8::MAX));
-            let words = at..at + filter::words(&chain);
-            at = words.end;
-            if value.is_finite() {
-                let state = self.filters.get(words).unwrap_or_default();
-                *out = filter::peek(&chain, state, *value, now).unwrap_or(f32::NAN);
-            }
-        }
-        filtered
-    }
-
     /// Clears the filters of reports that have a reading of `sensor`: the first good value goes out, and no old one.
     fn clear_reports(&mut self, config: &Config<'_>, sensor: u8) {
         for (index, report) in config.reports.iter().enumerate() {
@@ -422,20 +413,22 @@ fn pins(bus: I2cBus<'_>) -> I2cPins {
     I2cPins { sda: bus.sda, scl: bus.scl, frequency_hz: bus.frequency_hz.0 }
 }
 
-/// Steps the chains of a sensor's readings, whose words `state` has; returns what they let pass.
-fn filtered(settings: &Settings<'_>, state: &mut [u32], raw: &Readings, now: Instant) -> Readings {
-    let finite = |value: f32| if value.is_finite() { value } else { f32::NAN };
+/// What lets a value pass through a chain of filters, whose words are there in the arena.
+type Pass<'p> = dyn FnMut(&List<'_, Filter>, Range<usize>, f32) -> Option<f32> + 'p;
+
+/// Gives each of a sensor's values to the filters of its reading; their words begin at `words_before`. Returns what passes.
+fn filtered(settings: &Settings<'_>, words_before: usize, raw: &Readings, pass: &mut Pass<'_>) -> Readings {
     if settings.readings.is_empty() {
-        return raw.map(finite);
+        return raw.map(|value| if value.is_finite() { value } else { f32::NAN });
     }
     let mut passed = NO_READINGS;
-    let mut rest = state;
+    let mut at = words_before;
     for (number, (value, out)) in raw.iter().zip(&mut passed).enumerate() {
         let chain = settings.filters(u8::try_from(number).unwrap_or(u8::MAX));
-        let (own, others) = rest.split_at_mut_checked(filter::words(&chain)).unwrap_or_default();
-        rest = others;
+        let words = at..at + filter::words(&chain);
+        at = words.end;
         if value.is_finite() {
-            *out = filter::step(&chain, own, *value, now).unwrap_or(f32::NAN);
+            *out = pass(&chain, words, *value).unwrap_or(f32::NAN);
         }
     }
     passed
@@ -447,7 +440,7 @@ fn sensor_words(settings: &Settings<'_>) -> usize {
 }
 
 /// The place of a report's chain in the arena: behind the chains of all sensors and of the reports before it.
-fn report_words(config: &Config<'_>, index: usize) -> core::ops::Range<usize> {
+fn report_words(config: &Config<'_>, index: usize) -> Range<usize> {
     let of_sensors: usize = config.sensors.iter().map(|sensor| sensor_words(&sensor)).sum();
     let before: usize = config.reports.iter().take(index).map(|report| filter::words(&report.filters)).sum();
     let own = config.reports.get(index).map_or(0, |report| filter::words(&report.filters));

@@ -145,6 +145,33 @@ fn a_sudden_light_is_measured_at_the_lowest_gain_at_once() {
     });
 }
 
+#[test]
+fn a_sample_takes_five_transactions_and_needs_nothing_that_the_chip_may_forget() {
+    with_settings(option::GAIN_HIGH, 200, |settings| {
+        let mut bench = Bench::new(30.0);
+        let clock = bench.clock.clone();
+        // A converter that an earlier start has left running, at another gain and for another time.
+        bench.wiring.with_bus(4, 5, |bus| bus.keep_log(100));
+        let mut master = bench.wiring.master(clock.clone());
+        for written in [[0xa0, 0x03], [0xa1, 0x35]] {
+            master.bus(PINS).write(0x29, &written).unwrap();
+        }
+        clock.block_for(Duration::from_millis(350));
+        let mut taken = |bench: &mut Bench| {
+            bench.wiring.with_bus(4, 5, |bus| bus.take_log());
+            let shown = f64::from(bench.sample(settings).unwrap()[0]);
+            assert!((shown / 30.0 - 1.0).abs() < 0.01, "{shown}");
+            bench.wiring.with_bus(4, 5, |bus| bus.take_log().len())
+        };
+        assert_eq!(taken(&mut bench), 7, "once, the chip is identified and its converter stopped");
+        assert_eq!(taken(&mut bench), 5);
+        // The chip has its defaults again, in its sleep, and the driver does not know.
+        let now = bench.clock.now();
+        bench.wiring.with_bus(4, 5, |bus| bus.power_cycle(now));
+        assert_eq!(taken(&mut bench), 5);
+    });
+}
+
 /// What a bus may answer.
 #[derive(Clone, Debug)]
 enum Answer {

@@ -110,6 +110,8 @@ impl Tsl2591 {
             if id != [DEVICE_ID] {
                 return Err(Health::Absent);
             }
+            // An earlier start may have left the converter running.
+            registers.write(&[ENABLE, POWER_ON])?;
             self.is_known = true;
         }
         let gain = settings.option(option::GAIN);
@@ -117,8 +119,8 @@ impl Tsl2591 {
             self.gain = index as u8;
         }
         let time = integration_ms(settings) / 100 - 1;
-        // Gain and time are changed while the converter is off, so that they hold for the whole integration.
-        registers.write(&[ENABLE, POWER_ON])?;
+        // Gain and time are changed while the converter is off, so that they hold for the whole integration. A known chip has been
+        // left so; one that has lost its power sleeps, and takes both as well.
         registers.write(&[CONTROL, self.gain << 4 | time as u8])?;
         registers.write(&[ENABLE, SENSING])?;
         self.phase = Phase::Integrating { looks: 0 };

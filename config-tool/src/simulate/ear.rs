@@ -48,6 +48,9 @@ impl Ear {
 
     /// Takes bytes from the board and tells the story of them; returns the bytes for the board.
     pub(super) fn hear(&mut self, now: Instant, bytes: &[u8], story: &mut Story) -> Vec<u8> {
+        if bytes.is_empty() && self.task.is_none() {
+            return Vec::new();
+        }
         let time = Duration::from_micros(now.as_micros());
         let ended = match &mut self.task {
             Some(task) => {

@@ -69,8 +69,9 @@ pub fn seed(flash: &NorFlash, image: &Image<'_>, secrets: &[(String, Vec<u8>)]) 
 /// What happened since the last look, for people, and the record for CSV and plot.
 #[derive(Default)]
 pub struct Story {
-    /// What has not been shown, in the order of its times.
+    /// What has not been shown, in the order of its times; always empty where nothing is shown.
     pub lines: Vec<Line>,
+    is_silent: bool,
     /// The record.
     pub trace: Trace,
     /// Messages of the node that reached the broker.
@@ -86,6 +87,8 @@ pub struct Story {
 /// What a run is wanted for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wants {
+    /// What happened, as lines to be shown: of a simulated day there are 43,200.
+    pub lines: bool,
     /// Lines of CSV.
     pub csv: bool,
     /// Readings, health, and the light that the sensors saw: the node is asked to tell them over its serial line.
@@ -109,6 +112,7 @@ impl Run {
     /// Returns a board in the world of `scenario`.
     pub fn new(clock: Clock, scenario: &Scenario, flash: NorFlash, timing: Timing, wants: Wants) -> Self {
         let story: Rc<RefCell<Story>> = Rc::default();
+        story.borrow_mut().is_silent = !wants.lines;
         if wants.csv {
             story.borrow_mut().trace = Trace::with_csv();
         }
@@ -176,7 +180,13 @@ impl Story {
         if let Some(happening) = record::happening(&event) {
             self.trace.add(at, happening);
         }
-        self.lines.push(Line { at, event });
+        self.show(at, || event);
+    }
+
+    fn show(&mut self, at: Instant, event: impl FnOnce() -> Event) {
+        if !self.is_silent {
+            self.lines.push(Line { at, event: event() });
+        }
     }
 
     fn befall(&mut self, at: Instant, incident: Incident<'_>, wants_light: bool) {
@@ -225,8 +235,15 @@ impl Story {
             }
             Activity::Published { client: Some(_), topic, payload, qos, retain } => {
                 self.messages += 1;
-                let (topic, payload, qos) = ((*topic).to_owned(), payload.to_vec(), qos.number());
-                self.push(at, Event::Message { topic, payload, qos, retained: *retain });
+                let (qos, retained) = (qos.number(), *retain);
+                self.trace.add(at, Happening::Message { topic, payload, qos, retained });
+                let (topic, payload) = (*topic, *payload);
+                self.show(at, || Event::Message {
+                    topic: topic.to_owned(),
+                    payload: payload.to_vec(),
+                    qos,
+                    retained,
+                });
             }
             Activity::Delivered { topic, .. } if !topic.contains("/request/") => self.deliveries += 1,
             Activity::Refused { reason, .. } => self.push(at, Event::SessionRefused(*reason)),
@@ -266,11 +283,11 @@ pub fn virtually(
     let end = run.clock.now() + duration;
     let subscriber = subscribe(broker, run.clock.now());
     loop {
-        run.simulation.step(broker).map_err(|error| error.to_string())?;
+        let next = run.simulation.step(broker).map_err(|error| error.to_string())?;
         let len = broker.output(subscriber).len();
         broker.consume_output(subscriber, len);
         show(run)?;
-        let next = [run.simulation.next_event(), broker.next_event()].into_iter().flatten().min();
+        let next = [next, broker.next_event()].into_iter().flatten().min();
         let Some(at) = next.filter(|&at| at < end) else { break };
         run.clock.wait_until(at);
         broker.step(at);

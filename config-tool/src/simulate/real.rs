@@ -74,7 +74,8 @@ impl BrokerEnd {
             },
             BrokerEnd::Users(streams) => {
                 streams.step(now);
-                run.simulation.step(&mut **streams).map_err(|error| error.to_string())
+                run.simulation.step(&mut **streams).map_err(|error| error.to_string())?;
+                Ok(())
             }
         }
     }

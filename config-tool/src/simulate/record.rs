@@ -171,12 +171,9 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// Returns an event as a happening of the trace; some are for people only.
+/// Returns an event as a happening of the trace. Some are for people only, and a message is in the trace before it is shown.
 pub(super) fn happening(event: &Event) -> Option<Happening<'_>> {
     Some(match event {
-        Event::Message { topic, payload, qos, retained } => {
-            Happening::Message { topic, payload, qos: *qos, retained: *retained }
-        }
         Event::Reading { sensor, name, value, unit } => {
             Happening::Reading { sensor, reading: name, unit, value: *value }
         }
@@ -190,7 +187,8 @@ pub(super) fn happening(event: &Event) -> Option<Happening<'_>> {
             Happening::FaultBegins { name, kind, lasts: *lasts, cuts_power: *cuts_power }
         }
         Event::Fault { name, kind, begins: false, .. } => Happening::FaultEnds { name, kind },
-        Event::Health { .. }
+        Event::Message { .. }
+        | Event::Health { .. }
         | Event::Log(_)
         | Event::SessionRefused(_)
         | Event::MessageRefused(_)

@@ -225,11 +225,11 @@ impl Simulation {
         tell(&self.observer, self.hardware.clock.now(), incident);
     }
 
-    /// Lets everything run until nothing moves any more.
+    /// Lets everything run until nothing moves any more; returns when something will move again.
     ///
     /// # Errors
     /// [`Spinning`] where the node does not come to rest, which would be a fault of the agent.
-    pub fn step(&mut self, upstream: &mut impl Upstream) -> Result<(), Spinning> {
+    pub fn step(&mut self, upstream: &mut impl Upstream) -> Result<Option<Instant>, Spinning> {
         let clock = self.hardware.clock.clone();
         let _entered = clock.enter();
         clock.hold_at(match (&self.node, self.starts_at) {
@@ -249,15 +249,16 @@ impl Simulation {
             }
             let now = clock.now();
             self.let_host_work(now);
-            self.hardware.line.advance(now);
             let moved = match &mut self.node {
                 Node::Native(node) => node.lan.step(now, &mut upstream),
                 Node::Chip(node) => node.step(now, &self.hardware.line, &mut upstream),
             };
             let is_woken = matches!(&self.node, Node::Native(node) if node.is_woken());
-            let is_due = || self.next_event().is_some_and(|at| at <= clock.now());
-            if !moved && !is_woken && !is_due() {
-                return Ok(());
+            if !moved && !is_woken {
+                let next = self.next_event();
+                if next.is_none_or(|at| at > clock.now()) {
+                    return Ok(next);
+                }
             }
             // smoltcp may ask to be polled again at once until time has passed. On a processor a poll takes time; on a
             // virtual clock somebody must let it.

@@ -134,7 +134,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let clock = if arguments.is_virtual { Clock::virtual_time() } else { Clock::following(RealTime::new()) };
     let timing = Timing { erase: arguments.erase_time, ..Timing::default() };
     let flash_failure = flash_file.map(|file| file.keep(&flash)).transpose()?;
+    let mut output = Output::new(arguments);
     let wants = Wants {
+        lines: !matches!(output, Output::Nowhere),
         csv: arguments.csv.is_some(),
         readings: arguments.csv.is_some() || arguments.plot.is_some() || arguments.json,
         chip: arguments.firmware.is_some(),
@@ -150,7 +152,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     if arguments.pcap.is_some() {
         node.simulation.start_capture();
     }
-    let mut output = Output::new(arguments);
     let show = |node: &mut Run| {
         let lines = std::mem::take(&mut node.story.borrow_mut().lines);
         output.show(lines.into_iter());

@@ -109,6 +109,7 @@ impl Adc {
     }
 
     /// Integrates up to `now`. Called before every access, so that a changed CONTROL holds from the last call on.
+    #[inline]
     pub(super) fn advance(
         &mut self,
         now: Instant,
@@ -122,8 +123,18 @@ impl Adc {
         // A bus asks with every byte, most often when nothing has changed.
         if self.cycle.as_ref().is_none_or(is_between) {
             self.now = now;
-            return;
+        } else {
+            self.convert(now, registers, light);
         }
+    }
+
+    #[inline(never)]
+    fn convert(
+        &mut self,
+        now: Instant,
+        registers: &mut Registers,
+        light: &mut dyn FnMut(Instant) -> Irradiance,
+    ) {
         let Some(mut cycle) = self.cycle.take() else { return };
         if cycle.gain_index != registers.gain_index() {
             self.integrate(&mut cycle, self.now, light);

@@ -87,6 +87,7 @@ impl Tsl2591 {
         self.registers.interrupt_pin_low()
     }
 
+    #[inline]
     fn catch_up(&mut self, now: Instant) {
         self.adc.advance(now, &mut self.registers, &mut self.light);
     }

@@ -84,8 +84,8 @@ impl Carrier {
         Carrier::default()
     }
 
-    /// Moves frames and bytes between the gateway's line and the upstream until nothing moves any more; returns whether
-    /// anything did. What the upstream answers at once goes out with the acknowledgement of what it answers.
+    /// Moves frames and bytes between the gateway's line and the upstream; returns whether any moved, and is called again where
+    /// some did. What the upstream answers at once goes out with the acknowledgement of what it answers.
     pub fn carry(
         &mut self,
         now: Instant,
@@ -95,13 +95,12 @@ impl Carrier {
     ) -> bool {
         let mut has_moved = false;
         loop {
-            let has_received = gateway.receive(now, line);
-            let has_carried = self.step(now, gateway, upstream);
-            let has_sent = gateway.send(now, line);
-            if !has_received && !has_carried && !has_sent {
+            has_moved |= gateway.receive(now, line);
+            has_moved |= self.step(now, gateway, upstream);
+            has_moved |= gateway.send(now, line);
+            if !gateway.is_busy() {
                 return has_moved;
             }
-            has_moved = true;
         }
     }
 

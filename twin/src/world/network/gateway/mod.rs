@@ -176,8 +176,8 @@ impl Gateway {
 
     /// Sends what is due; returns whether it had anything to do.
     pub(super) fn send(&mut self, now: Instant, line: &mut impl FrameLine) -> bool {
-        let is_busy = std::mem::take(&mut self.touched) || self.next_timer.is_some_and(|at| at <= now);
-        if is_busy {
+        let is_due = std::mem::take(&mut self.touched) || self.next_timer.is_some_and(|at| at <= now);
+        if is_due {
             for frame in self.answers.drain(..) {
                 line.send(now, &frame);
             }
@@ -185,12 +185,17 @@ impl Gateway {
             self.forget_finished();
             self.next_timer = self.next_timer(now);
         }
-        is_busy
+        is_due
     }
 
     /// Returns when [`Gateway::step`] must be called next though no frame arrives; it may be past.
     pub fn next_event(&self) -> Option<Instant> {
         if self.touched { Some(Instant::MIN) } else { self.next_timer }
+    }
+
+    /// Returns whether there is something to act on, or for the next step, though no frame arrives and no time passes.
+    pub(super) fn is_busy(&self) -> bool {
+        self.touched || !self.postponed.is_empty() || !self.events.is_empty()
     }
 
     /// Returns the next thing to act on.

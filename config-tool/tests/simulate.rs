@@ -342,6 +342,20 @@ fn a_flash_file_is_judged_by_the_slot_that_runs() {
 }
 
 #[test]
+fn what_is_stored_runs_only_where_something_is() {
+    let place = Place::new("stored");
+    let run = || place.run(&["--virtual", "--duration", "3s", "--flash", "chip", "--as-stored"]);
+    let (code, text) = run();
+    assert!(code == Some(64) && text.contains("there is no flash file `chip`"), "{text}");
+    assert!(!place.0.join("chip").exists());
+    // A chip that was erased.
+    place.write("chip", "");
+    let (code, text) = run();
+    assert!(code == Some(0) && text.contains("the node waits for a push"), "{text}");
+    assert!(!text.contains("test-topic") && text.contains("sessions        0"), "{text}");
+}
+
+#[test]
 fn a_flash_file_that_cannot_be_written_ends_the_run() {
     let place = Place::new("full");
     // On trial still: the next run will note that it is confirmed.

@@ -157,7 +157,7 @@ fn a_sample_takes_five_transactions_and_needs_nothing_that_the_chip_may_forget()
             master.bus(PINS).write(0x29, &written).unwrap();
         }
         clock.block_for(Duration::from_millis(350));
-        let mut taken = |bench: &mut Bench| {
+        let taken = |bench: &mut Bench| {
             bench.wiring.with_bus(4, 5, |bus| bus.take_log());
             let shown = f64::from(bench.sample(settings).unwrap()[0]);
             assert!((shown / 30.0 - 1.0).abs() < 0.01, "{shown}");

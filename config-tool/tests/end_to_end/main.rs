@@ -234,6 +234,30 @@ fn a_file_with_a_wrong_broker_is_given_up() {
 }
 
 #[test]
+fn a_trial_that_was_cut_off_ends_as_it_would_have() {
+    let broker = Mosquitto::start("cut");
+    let subscriber = broker.subscribe(&["-v", "-t", "#"]);
+    let mut bench = Bench::new("cut");
+    let address = broker.address();
+    let common = ["--broker", &address, "--flash", "chip"];
+    bench.write("node.toml", &tutorial());
+    bench.simulate(&[&["node.toml"], &common[..]].concat());
+    let confirmed = |line: &str| line.contains("\"state\":\"confirmed\"");
+    subscriber.find(Duration::from_secs(10), confirmed).expect("a confirmation");
+    let wrong = tutorial().replace("\"192.168.1.10\" ", "\"192.168.1.11\"\nconfirm-within = \"5s\" ");
+    bench.write("wrong.toml", &wrong);
+    let output = bench.run(&["push", "wrong.toml", "--port", "sim", "--no-wait"]);
+    assert!(output.status.success(), "{}", text(&output));
+    bench.kill();
+    // The broker is still where the confirmed configuration finds it, though another is on trial.
+    bench.simulate(&[&["node.toml", "--as-stored"], &common[..]].concat());
+    let birth =
+        subscriber.find(Duration::from_secs(60), |line| line.contains("\"rollback\":{\"generation\":2"));
+    assert!(birth.is_some(), "{}", bench.log());
+    assert!(bench.log().contains("stands in for 192.168.1.10:1883"), "{}", bench.log());
+}
+
+#[test]
 fn killed_at_any_moment_of_a_push_it_has_the_old_or_the_new_configuration() {
     let broker = Mosquitto::start("kill");
     let mut bench = Bench::new("kill");
@@ -250,10 +274,10 @@ fn killed_at_any_moment_of_a_push_it_has_the_old_or_the_new_configuration() {
         let mut arguments = vec!["--broker", "", "--flash", "chip.flash"];
         let address = broker.address();
         arguments[1] = &address;
-        // The file seeds an empty chip only; afterwards the chip knows.
-        let image = if round == 1 { vec!["node.toml"] } else { vec!["seed.toml"] };
+        // The file seeds the empty chip; afterwards the chip knows.
+        let image = if round == 1 { vec!["node.toml"] } else { vec!["seed.toml", "--as-stored"] };
         bench.write("seed.toml", &file(*possible.last().unwrap()));
-        bench.simulate(&[image.as_slice(), &arguments, &["--as-stored"]].concat());
+        bench.simulate(&[image.as_slice(), &arguments].concat());
         let deadline = Instant::now() + Duration::from_secs(20);
         let configuration = loop {
             assert!(Instant::now() < deadline, "the board does not answer: {}", bench.log());

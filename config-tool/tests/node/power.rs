@@ -7,7 +7,6 @@
 //! repeats one cut.
 
 use std::cell::RefCell;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::thread;
 
@@ -236,7 +235,7 @@ fn a_power_cut_at_any_flash_operation_leaves_the_old_or_the_new() {
 /// Returns a board, new or with this flash, in whose world there is one broker.
 fn with_one_broker(flash: Option<Vec<u8>>) -> World {
     let mut world = flash.map_or_else(World::new, World::with_flash);
-    world.simulation.serve_only(SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 10), 1883));
+    world.simulation.serve_only("192.168.1.10", 1883);
     world
 }
 

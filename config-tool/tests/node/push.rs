@@ -54,6 +54,24 @@ fn a_push_changes_a_running_node_in_a_second_and_pushing_again_writes_nothing() 
 }
 
 #[test]
+fn a_simulated_broker_is_where_it_is_and_nowhere_else() {
+    let unreachable = Reason::BrokerUnreachable;
+    for (host, wrong) in [
+        ("usb-host", [("usb-host", 9, unreachable), ("192.168.1.10", 1883, unreachable)]),
+        ("Broker.lan", [("Broker.lan", 9, unreachable), ("other.lan", 1883, Reason::NameNotResolved)]),
+    ] {
+        let mut world = World::new();
+        world.simulation.serve_only(host, 1883);
+        let at = |host, port| package(Wish { host, port, confirm_within_s: 5, ..Wish::default() });
+        assert_eq!(world.push(at(host, 1883)), Ok(Pushed::Confirmed), "{host}");
+        for (host, port, reason) in wrong {
+            let rejected = Pushed::Rejected { reason: Some(reason.code()) };
+            assert_eq!(world.push(at(host, port)), Ok(rejected), "{host}:{port}");
+        }
+    }
+}
+
+#[test]
 fn the_line_follows_an_agreed_speed_and_comes_back_from_one_that_nobody_uses() {
     let mut world = World::new();
     let ask = |world: &mut World, baud| {

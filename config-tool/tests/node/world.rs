@@ -29,6 +29,7 @@ pub(crate) struct Wish {
     pub(crate) period_ms: u32,
     pub(crate) confirm_within_s: u32,
     pub(crate) has_password: bool,
+    pub(crate) host: &'static str,
     pub(crate) port: u32,
     /// Of the sensor's bus: data and clock.
     pub(crate) pins: (u8, u8),
@@ -41,6 +42,7 @@ impl Default for Wish {
             period_ms: 2000,
             confirm_within_s: 60,
             has_password: false,
+            host: "192.168.1.10",
             port: 1883,
             pins: (4, 5),
         }
@@ -84,7 +86,7 @@ pub(crate) fn package_with(wish: Wish, assets: &[u8]) -> Package {
             username: wish.has_password.then_some("user"),
             has_password: wish.has_password,
             confirm_within_s: Or(wish.confirm_within_s),
-            ..Mqtt::at("192.168.1.10")
+            ..Mqtt::at(wish.host)
         },
         link: Link::default(),
         i2c: List::new(&bus),

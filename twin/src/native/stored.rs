@@ -1,6 +1,7 @@
 //! What an agent would run of a flash chip.
 
 use dunlin_agent::store::Store;
+use dunlin_config_format::Reason;
 use dunlin_config_format::limits::BODY_SIZE;
 
 use crate::devices::nor_flash::NorFlash;
@@ -20,6 +21,20 @@ pub fn stored(flash: &NorFlash) -> Option<Stored> {
     let mut body = Box::new([0; BODY_SIZE]);
     let loaded = Store::new(flash.clone()).load(&mut body)?;
     Some(Stored { hash: loaded.hash, body: body.get(..loaded.body_len)?.to_vec() })
+}
+
+/// Returns the configuration that an agent on this chip would be left with if what is on trial failed; else what it would run.
+/// Nothing is written.
+pub fn proven(flash: &NorFlash) -> Option<Stored> {
+    let copy = NorFlash::with_contents(flash.contents());
+    let mut body = Box::new([0; BODY_SIZE]);
+    let mut store = Store::new(copy.clone());
+    let loaded = store.load(&mut body)?;
+    if loaded.has_fallback && !loaded.confirmed {
+        // On a copy that is dropped: what comes of it is only looked at.
+        store.roll_back(Reason::BrokerUnreachable).ok()?;
+    }
+    stored(&copy)
 }
 
 /// Stores a secret for the configuration that is stored next, as a push does before it; returns whether it could be.

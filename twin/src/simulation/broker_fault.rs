@@ -1,9 +1,13 @@
-//! What a scenario does to the broker, between a node's network and whoever stands in for the broker.
+//! Where the broker is and what a scenario does to it, between a node's network and whoever stands in for the broker.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+
+use dunlin_config_format::config::Mqtt;
 
 use embassy_time::Instant;
 
+use crate::world::network::gateway::GatewaySettings;
 use crate::world::network::upstream::{ConnectionNumber, ConnectionState, Resolution, Upstream};
 
 /// What a scenario does to the broker.
@@ -13,11 +17,34 @@ pub(super) struct BrokerFault {
     pub(super) mute: bool,
 }
 
+/// Where the broker is. At every other place there is nobody.
+pub(super) struct BrokerPlace {
+    /// Its host's name, where it is found by one.
+    name: Option<String>,
+    address: SocketAddrV4,
+}
+
+/// What the name of the broker's host stands for: an address that is nobody's (RFC 5737, TEST-NET-2).
+const NAMED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+
+impl BrokerPlace {
+    /// Returns where a configuration means that its broker is.
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        let known = match host {
+            Mqtt::USB_HOST => Some(GatewaySettings::default().address),
+            _ => host.parse().ok(),
+        };
+        let name = known.is_none().then(|| host.to_owned());
+        BrokerPlace { name, address: SocketAddrV4::new(known.unwrap_or(NAMED), port) }
+    }
+}
+
 /// An upstream with the scenario's faults.
 pub(super) struct Faulty<'u, U> {
     pub(super) upstream: &'u mut U,
     pub(super) fault: BrokerFault,
-    pub(super) address: Option<SocketAddrV4>,
+    /// None for everywhere.
+    pub(super) place: Option<Rc<BrokerPlace>>,
 }
 
 /// The number of connections to where there is nobody; an upstream counts from the other end.
@@ -25,7 +52,7 @@ const NOBODY: ConnectionNumber = ConnectionNumber::MAX;
 
 impl<U: Upstream> Upstream for Faulty<'_, U> {
     fn connect(&mut self, now: Instant, destination: SocketAddrV4) -> Option<ConnectionNumber> {
-        if self.address.is_some_and(|address| address != destination) {
+        if self.place.as_ref().is_some_and(|place| place.address != destination) {
             return Some(NOBODY);
         }
         self.upstream.connect(now, destination)
@@ -74,7 +101,13 @@ impl<U: Upstream> Upstream for Faulty<'_, U> {
     }
 
     fn resolve(&mut self, name: &str) -> Resolution {
-        self.upstream.resolve(name)
+        match &self.place {
+            None => self.upstream.resolve(name),
+            Some(place) => {
+                let is_there = place.name.as_ref().is_some_and(|host| host.eq_ignore_ascii_case(name));
+                Resolution::Known(is_there.then(|| *place.address.ip()))
+            }
+        }
     }
 
     fn step(&mut self, now: Instant) {

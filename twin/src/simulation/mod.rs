@@ -11,7 +11,6 @@ mod deployed;
 mod native;
 
 use std::cell::RefCell;
-use std::net::SocketAddrV4;
 use std::rc::Rc;
 
 use dunlin_agent::platform::ResetCause;
@@ -31,7 +30,7 @@ use crate::world::network::link::LinkSettings;
 use crate::world::network::upstream::Upstream;
 use crate::world::scenario::{Edge, Fault, FaultKind, Scenario, Schedule, carry_out_on_wires};
 use crate::world::serial_line::{HostEnd, Noise, SerialLine};
-use broker_fault::{BrokerFault, Faulty};
+use broker_fault::{BrokerFault, BrokerPlace, Faulty};
 use chip::{ChipNode, Outcome};
 use deployed::{Deployed, Light};
 use native::NativeNode;
@@ -75,8 +74,8 @@ pub struct Simulation {
     armed: Option<Fault>,
     observer: Rc<RefCell<Option<Observer>>>,
     broker: BrokerFault,
-    /// Where the broker is; none for everywhere.
-    broker_address: Option<SocketAddrV4>,
+    /// None for everywhere.
+    broker_place: Option<Rc<BrokerPlace>>,
     host: Host,
 }
 
@@ -139,14 +138,15 @@ impl Simulation {
             armed: None,
             observer,
             broker: BrokerFault::default(),
-            broker_address: None,
+            broker_place: None,
             host: Box::new(|now, line| line.host_read(now, &mut Vec::new())),
         }
     }
 
-    /// Puts the upstream at one address: at every other one there is nobody.
-    pub fn serve_only(&mut self, address: SocketAddrV4) {
-        self.broker_address = Some(address);
+    /// Puts the upstream where a configuration with this broker means it to be, at an address, a host's name or the other end of
+    /// the cable: at every other place there is nobody.
+    pub fn serve_only(&mut self, host: &str, port: u16) {
+        self.broker_place = Some(Rc::new(BrokerPlace::new(host, port)));
     }
 
     /// Leaves the board's network to a host that carries it over the serial line, from the next start on. The simulation's
@@ -240,7 +240,7 @@ impl Simulation {
         loop {
             clock.wake_due();
             let now = clock.now();
-            let mut upstream = Faulty { upstream, fault: self.broker, address: self.broker_address };
+            let mut upstream = Faulty { upstream, fault: self.broker, place: self.broker_place.clone() };
             self.carry_out_faults(now, &mut upstream);
             self.start_if_due(now);
             self.hardware.line.advance(now);

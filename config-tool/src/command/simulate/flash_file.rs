@@ -26,18 +26,23 @@ pub(super) struct FlashFile {
 }
 
 impl FlashFile {
-    /// Opens a flash file, or begins a new one.
+    /// Opens a flash file, or begins a new one unless it `must_exist`.
     ///
     /// # Errors
     /// What is wrong with the file, or that another process has it.
-    pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
+    pub(super) fn open(path: &Path, must_exist: bool) -> Result<Self, CommandError> {
         let shown = path.display().to_string();
         let usage = |text: String| CommandError::new(Exit::Usage, text);
-        let failed = |error: io::Error| usage(format!("the flash file `{shown}`: {error}"));
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound if must_exist => usage(format!(
+                "there is no flash file `{shown}`, and --as-stored runs what one holds: without it, one is made"
+            )),
+            _ => usage(format!("the flash file `{shown}`: {error}")),
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
+            .create(!must_exist)
             .truncate(false)
             .open(path)
             .map_err(failed)?;

@@ -8,18 +8,18 @@ mod script;
 mod view;
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use clap::Args;
-use dunlin_config_format::config::Config;
+use dunlin_config_format::config::{Config, Mqtt};
 use dunlin_config_format::flash_map::FIRMWARE;
 use dunlin_config_format::image::Image;
 use dunlin_twin::devices::nor_flash::{NorFlash, Timing};
 use dunlin_twin::host::gdb_server::GdbServer;
 use dunlin_twin::host::real_time::RealTime;
-use dunlin_twin::native::stored::stored;
+use dunlin_twin::native::stored::{Stored, proven, stored};
 use dunlin_twin::world::broker::Broker;
 use dunlin_twin::world::clock::Clock;
 use embassy_time::Duration;
@@ -113,18 +113,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         |error: &dyn std::fmt::Debug| CommandError::new(Exit::Refused, format!("{name}: {error:?}"));
     let image = Image::parse(&package.image).map_err(|error| refused(&error))?;
     let mut files = Files::open(arguments)?;
-    let flash_file = arguments.flash.as_deref().map(FlashFile::open).transpose()?;
+    let open = |path| FlashFile::open(path, arguments.as_stored);
+    let flash_file = arguments.flash.as_deref().map(open).transpose()?;
 
     let flash = flash_file.as_ref().map_or_else(|| NorFlash::new(FLASH_SIZE), FlashFile::chip);
-    let is_stored = match seed(&flash, &image, &package.secrets) {
-        Ok(()) => false,
-        Err(error) if arguments.as_stored => {
-            if error == SeedError::NoneRuns {
-                eprintln!("the flash file holds no configuration that can be run: the node waits for a push");
-            }
-            true
+    let is_stored = if arguments.as_stored {
+        let runs = stored(&flash);
+        if runs.is_none() {
+            eprintln!("the flash file holds no configuration that can be run: the node waits for a push");
         }
-        Err(error) => return Err(usage(refusal(&error))),
+        runs.is_none_or(|runs| runs.hash != image.header.hash)
+    } else {
+        seed(&flash, &image, &package.secrets).map_err(|error| usage(refusal(&error)))?;
+        false
     };
     tell_what_runs(arguments, &name, &package, &missing, is_stored);
     if let Some(path) = &arguments.firmware {
@@ -142,13 +143,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         chip: arguments.firmware.is_some(),
     };
     let mut node = Run::new(clock, &script.scenario, flash.clone(), timing, wants);
-    // The stand-in is where the running configuration's broker is. One that is pushed later and names another finds nobody.
-    let running = stored(&flash).map_or_else(|| image.body.to_vec(), |stored| stored.body);
-    let config = Config::decode(&running).map_err(|error| refused(&error))?;
-    script.warn(arguments, &config);
-    if let (Ok(address), Ok(port)) = (config.mqtt.host.parse(), u16::try_from(config.mqtt.port.0)) {
-        node.simulation.serve_only(SocketAddrV4::new(address, port));
-    }
+    let body = |stored: Option<Stored>| stored.map_or_else(|| image.body.to_vec(), |stored| stored.body);
+    let running = body(stored(&flash));
+    script.warn(arguments, &Config::decode(&running).map_err(|error| refused(&error))?);
+    // The stand-in is where the configuration that has proved itself finds its broker. One that is pushed later, or on trial, and
+    // names another finds nobody.
+    let proven = body(proven(&flash));
+    let Mqtt { host, port, .. } = Config::decode(&proven).map_err(|error| refused(&error))?.mqtt;
+    let port = u16::try_from(port.0).unwrap_or(0);
+    node.simulation.serve_only(host, port);
+    let place = format!("{host}:{port}");
     if arguments.pcap.is_some() {
         node.simulation.start_capture();
     }
@@ -161,9 +165,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         files.follow(node)
     };
     let result = if arguments.is_virtual {
-        run_virtually(arguments, &mut node, show)
+        run_virtually(arguments, &mut node, &place, show)
     } else {
-        run_really(arguments, &mut node, broker, show)
+        run_really(arguments, &mut node, broker, &place, show)
     };
     // A run that ends badly still leaves what happened until then.
     let written = files.finish(&mut node);
@@ -268,9 +272,10 @@ fn put_firmware(flash: &NorFlash, path: &Path) -> Result<(), CommandError> {
 fn run_virtually(
     arguments: &Arguments,
     node: &mut Run,
+    place: &str,
     mut show: impl FnMut(&mut Run) -> Result<(), String>,
 ) -> Result<(), String> {
-    arguments.say("the built-in broker stands in for the file's; virtual time\n");
+    arguments.say(&format!("the built-in broker stands in for {place}; virtual time\n"));
     let mut broker = Broker::new();
     node.observe(&mut broker);
     node.listen(None);
@@ -281,6 +286,7 @@ fn run_really(
     arguments: &Arguments,
     node: &mut Run,
     address: Option<SocketAddr>,
+    place: &str,
     mut show: impl FnMut(&mut Run) -> Result<(), String>,
 ) -> Result<(), String> {
     let rings = match real::share_line(node) {
@@ -293,11 +299,13 @@ fn run_really(
     };
     let mut broker = match address {
         Some(address) => {
-            arguments.say(&format!("broker {address} stands in for the file's"));
+            arguments.say(&format!("broker {address} stands in for {place}"));
             BrokerEnd::users(node, address).map_err(|error| error.to_string())?
         }
         None => {
-            arguments.say("the built-in broker stands in for the file's (or name yours: --broker HOST:PORT)");
+            arguments.say(&format!(
+                "the built-in broker stands in for {place} (or name yours: --broker HOST:PORT)"
+            ));
             BrokerEnd::own(node).map_err(|error| format!("no port for the built-in broker: {error}"))?
         }
     };

@@ -75,6 +75,8 @@ pub enum Log {
     Unreachable(Reason),
     /// The session with the broker was lost.
     Lost,
+    /// The same, after others that came to nothing.
+    LostAgain,
     /// The broker gave the session to another client with the same identifier.
     TakenOver,
     /// The broker acknowledged nothing for a whole keep alive.
@@ -192,6 +194,9 @@ impl Log {
                 text.str(reason.name());
             }
             Log::Lost => text.str("the broker closed the session"),
+            Log::LostAgain => text.str(
+                "the broker closes one session after the other: does another node use this node's name?",
+            ),
             Log::TakenOver => text.str("another node uses this node's name: it has taken the session over"),
             Log::Dead => text.str("the link to the broker is dead"),
             Log::Unanswered => text.str(

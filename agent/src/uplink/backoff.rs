@@ -14,6 +14,9 @@ const LONGEST_REFUSED: Duration = Duration::from_secs(300);
 /// A session that lasted so long was healthy: the next delay starts small again.
 const HEALTHY: Duration = Duration::from_secs(60);
 
+/// From this limit on, short sessions are no accident any more.
+const AGAIN: Duration = Duration::from_secs(4);
+
 /// The delays between attempts.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -32,6 +35,11 @@ impl Backoff {
         if now.saturating_duration_since(established) >= HEALTHY {
             self.limit = FIRST;
         }
+    }
+
+    /// Returns whether several attempts and sessions in a row have come to nothing.
+    pub(crate) fn is_again(&self) -> bool {
+        self.limit >= AGAIN
     }
 
     /// Returns the next delay, evenly distributed between 0 and a limit that doubles each time.
@@ -72,9 +80,9 @@ mod tests {
             backoff.next(false);
         }
         backoff.session_ended(Instant::from_secs(100), Instant::from_secs(159));
-        assert_eq!(backoff.limit, LONGEST);
+        assert!(backoff.limit == LONGEST && backoff.is_again());
         backoff.session_ended(Instant::from_secs(100), Instant::from_secs(160));
-        assert_eq!(backoff.limit, FIRST);
+        assert!(backoff.limit == FIRST && !backoff.is_again());
     }
 
     #[test]

@@ -143,15 +143,15 @@ pub(crate) fn reset_name(cause: ResetCause) -> &'static str {
     }
 }
 
-/// Writes the answer to a `read` request: the filtered values, and the raw ones below `raw`.
+/// Writes the answer to a `read` request: the filtered values, null where a filter withholds one, and the raw ones below `raw`.
 pub(super) fn measured(text: &mut Text<'_>, config: &Config<'_>, shared: &Shared, index: u8) {
     let sensor = config.sensors.get(usize::from(index));
     let (Some(sensor), Some(measured)) = (sensor, shared.measurement.done(Asker::Mqtt)) else {
         return text.object(|object| object.string("error", "not-measured"));
     };
     let values = |object: &mut crate::text::Object<'_, '_>, values: &Readings| {
-        for (reading, value) in sensor.driver.info().readings.iter().zip(values) {
-            if value.is_finite() {
+        for ((reading, value), raw) in sensor.driver.info().readings.iter().zip(values).zip(&measured.raw) {
+            if raw.is_finite() {
                 object.float(reading.name, Some(*value));
             }
         }

@@ -116,6 +116,7 @@ impl Uplink<'_> {
                     self.shared.outbox.borrow_mut().disconnected();
                     // Its requests ended with the session.
                     self.shared.measurement.cancel(Asker::Mqtt);
+                    backoff.session_ended(established, Instant::now());
                     match end {
                         End::Left => return self.close(connection).await,
                         End::Dead => {
@@ -123,13 +124,14 @@ impl Uplink<'_> {
                             self.shared.events.log(Log::Dead);
                         }
                         End::Lost if farewell.reason() == Some(TAKEN_OVER) => {
-                            // Two nodes with one name would throw each other out without end.
+                            // Two nodes with one name throw each other out without end.
                             refused = true;
                             self.shared.events.log(Log::TakenOver);
                         }
+                        // Not every broker says why (mosquitto does not where a session is taken up again).
+                        End::Lost if backoff.is_again() => self.shared.events.log(Log::LostAgain),
                         End::Lost => self.shared.events.log(Log::Lost),
                     }
-                    backoff.session_ended(established, Instant::now());
                 }
                 Err(reason) => {
                     refused = connect::is_refusal(reason);

@@ -55,6 +55,40 @@ fn the_tutorial_reaches_a_real_broker_every_two_seconds() {
 }
 
 #[test]
+fn an_answer_tells_a_value_that_a_filter_withholds() {
+    let broker = Mosquitto::start("withheld");
+    let subscriber = broker.subscribe(&["-t", "test-topic"]);
+    let mut bench = Bench::new("withheld");
+    let filtered = tutorial().replace("topic   = ", "filters = [{ throttle = \"1h\" }]\ntopic   = ");
+    bench.write("node.toml", &filtered);
+    bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    subscriber.next(Duration::from_secs(10)).expect("the first value passes");
+    let answer = broker.client(
+        "mosquitto_rr",
+        &["-t", "dunlin/esp8266/request/read", "-e", "answers/1", "-m", "lux-1", "-W", "5"],
+    );
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let names = answer.as_object().unwrap().keys();
+    assert!(names.clone().any(|name| name == "illuminance"), "{answer}");
+    assert!(answer["illuminance"].is_null() && answer["raw"]["illuminance"].is_number(), "{answer}");
+}
+
+#[test]
+fn two_nodes_with_one_name_say_what_may_be_wrong() {
+    let broker = Mosquitto::start("namesakes");
+    let mut benches = [Bench::new("first"), Bench::new("second")];
+    for bench in &mut benches {
+        bench.write("node.toml", &tutorial());
+        bench.simulate(&["node.toml", "--broker", &broker.address()]);
+    }
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !benches.iter().any(|bench| bench.log().contains("does another node use this node's name?")) {
+        assert!(Instant::now() < deadline, "{}", benches[0].log());
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
 fn a_board_reaches_the_broker_through_the_cable_it_is_pushed_by() {
     let broker = Mosquitto::start("cable");
     let subscriber = broker.subscribe(&["-v", "-t", "#"]);

@@ -89,7 +89,7 @@ codes! {
     Text = 24, "A text is too long, empty, or has control characters.";
     Address = 25, "The fixed address of the link is incomplete or no unicast address.";
     NoSensor = 26, "A node without sensors connects and tells its state, and measures nothing.";
-    Unheard = 27, "A reading is named or has filters, and nobody is told it. A sensor's own report ends where a [report] names one of its readings, unless the sensor has a `topic`.";
+    Unheard = 27, "A reading is named or has filters, and nobody is told it; or a sensor has `qos`, `retain` or `payload`, and no report of its own that they could shape. A sensor's own report ends where a [report] names one of its readings, unless the sensor has a `topic`.";
 }
 
 impl Code {

@@ -19,6 +19,8 @@ pub(super) struct Shape<'t> {
     pub(super) retain: bool,
     pub(super) payload: Payload,
     pub(super) payload_span: Range<usize>,
+    /// Which of these keys the table has itself, but for `topic`, and where; in the order of the text.
+    pub(super) own_keys: Vec<(&'t str, Range<usize>)>,
 }
 
 pub(super) fn shape<'t>(problems: &mut Problems, table: &Table<'t>) -> Shape<'t> {
@@ -48,5 +50,11 @@ pub(super) fn shape<'t>(problems: &mut Problems, table: &Table<'t>) -> Shape<'t>
         retain,
         payload: payload.unwrap_or_default(),
         payload_span: payload_text.map_or(table.span.clone(), |(_, span)| span),
+        own_keys: own_keys(table),
     }
+}
+
+fn own_keys<'t>(table: &Table<'t>) -> Vec<(&'t str, Range<usize>)> {
+    let entries = table.entries().into_iter().map(|(key, span, _)| (key, span));
+    entries.filter(|(key, _)| matches!(*key, "qos" | "retain" | "payload")).collect()
 }

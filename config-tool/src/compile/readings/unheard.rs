@@ -1,4 +1,4 @@
-//! Readings that somebody wants and nobody is told.
+//! Readings that somebody wants and nobody is told, and keys of a report that a sensor has not.
 
 use std::ops::Range;
 
@@ -41,6 +41,9 @@ pub(super) fn unheard(problems: &mut Problems, read: &[Read<'_>], reports: &[Own
             members.into_iter().any(|member| usize::from(member.sensor) == index && member.reading == number)
         };
         let has_own = reports.iter().filter(of_sensor).any(|report| report.id.is_none());
+        if !has_own {
+            unused(problems, index, read, reports.iter().find(of_sensor));
+        }
         let mut seen = Vec::new();
         for (number, span) in &read.wanted {
             if told(*number) || seen.contains(number) {
@@ -58,5 +61,42 @@ pub(super) fn unheard(problems: &mut Problems, read: &[Read<'_>], reports: &[Own
             let message = format!("`{id}.{name}` reaches no message");
             problems.warning(Code::Unheard, span.clone(), message, help);
         }
+    }
+}
+
+/// Warns of the keys of a sensor's own report where it has none; `other` is the first report that names its readings.
+fn unused(problems: &mut Problems, index: usize, read: &Read<'_>, other: Option<&OwnReport<'_>>) {
+    let Some((_, span)) = read.shape.own_keys.first() else { return };
+    let names: Vec<String> = read.shape.own_keys.iter().map(|(key, _)| format!("`{key}`")).collect();
+    let keys = listed(&names);
+    let verb = if names.len() == 1 { "has" } else { "have" };
+    let id = read.sensor.id;
+    let member = other.and_then(|report| {
+        let member = report.members.iter().find(|member| usize::from(member.sensor) == index)?;
+        let reading = read.sensor.driver.info().readings.get(usize::from(member.reading))?;
+        Some((report.id?, reading.name))
+    });
+    let (reason, help) = match member {
+        Some((report, reading)) => (
+            format!("[report.{report}] carries its `{reading}`"),
+            format!(
+                "write them in [report.{report}], or give [sensor.{id}] a `topic` for a report of its own"
+            ),
+        ),
+        None => (
+            "it has no report".to_owned(),
+            format!("remove them, or give [sensor.{id}] a `topic` for a report of its own"),
+        ),
+    };
+    let help = if names.len() == 1 { help.replacen("them", "it", 1) } else { help };
+    let message = format!("{keys} of [sensor.{id}] {verb} no effect: {reason}");
+    problems.warning(Code::Unheard, span.clone(), message, help);
+}
+
+/// Returns names as a sentence lists them.
+fn listed(names: &[String]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let default = [PathBuf::from(DEFAULT_FILE)];
     let files = if arguments.files.is_empty() { &default[..] } else { &arguments.files };
     let mut exit = Exit::Done;
+    let mut nodes = Vec::new();
     for file in files {
         let source = match read(file) {
             Ok(source) => source,
@@ -47,7 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
                 continue;
             }
         };
-        let compiled = compile(&source);
+        let mut compiled = compile(&source);
+        compiled.compare(&source, &nodes);
+        nodes.extend(compiled.node().map(|node| (source.name.clone(), node)));
         let missing =
             if compiled.is_refused() { Vec::new() } else { missing_secrets(file, &compiled.secrets) };
         let warned = compiled.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);

@@ -76,7 +76,7 @@ codes! {
     Reference = 11, "The name does not belong to anything in the file.";
     Later = 12, "Dunlin knows the key, and it does not work yet.";
     Topic = 13, "A topic is a whole topic name: not empty, without + and #, not starting with $, and none that the node itself uses.";
-    Duplicate = 14, "Two things share what only one can have: a topic, a pin, an address.";
+    Duplicate = 14, "Two things share what only one can have: a topic, a pin, an address, a name at a broker.";
     Payload = 15, "plain and thingflow carry one value; a report of several readings needs json, or {reading} in its topic.";
     Placeholder = 16, "A placeholder is {device}, {sensor}, {reading} or {vars.NAME}; topics, labels and the texts of [mqtt] have them. {{ is a brace, and }} one that closes.";
     Period = 17, "The sensor's conversion takes longer than the period between two samples.";

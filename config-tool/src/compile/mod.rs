@@ -23,7 +23,10 @@ mod settings;
 mod show;
 mod syntax;
 mod topics;
+mod twins;
 mod value;
+
+use std::ops::Range;
 
 use dunlin_config_format::limits::{REPORTS, SENSORS};
 use toml::de::DeValue;
@@ -40,6 +43,7 @@ pub use scenario::{idle_faults, parse_scenario};
 pub use schema::schema;
 pub use show::{Shown, show, show_with};
 pub(crate) use syntax::FILE_SIZE;
+pub use twins::Node;
 pub(crate) use value::shown_ms;
 
 /// Where a secret comes from.
@@ -76,6 +80,10 @@ pub struct Compiled {
     pub device: Option<String>,
     /// Secrets that the image names, and where they come from.
     pub secrets: Vec<(&'static str, SecretSource)>,
+    /// Where the device's name is.
+    name_span: Range<usize>,
+    /// What of the text no output may show.
+    hidden: Vec<Range<usize>>,
 }
 
 impl Compiled {
@@ -88,11 +96,18 @@ impl Compiled {
 /// Compiles a file.
 pub fn compile(source: &Source) -> Compiled {
     let mut problems = Problems::default();
-    let mut compiled =
-        Compiled { diagnostics: Vec::new(), untold: 0, image: None, device: None, secrets: Vec::new() };
     let (root, hidden) = syntax::parse(&mut problems, &source.text);
+    let mut compiled = Compiled {
+        diagnostics: Vec::new(),
+        untold: 0,
+        image: None,
+        device: None,
+        secrets: Vec::new(),
+        name_span: 0..0,
+        hidden,
+    };
     let Some(mut root) = root else {
-        (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
+        (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &compiled.hidden);
         return compiled;
     };
     let names = settings::names(&mut problems, &Table::new(root.get_ref(), 0..0, THE_FILE));
@@ -115,7 +130,7 @@ pub fn compile(source: &Source) -> Compiled {
             ),
         }
     }
-    (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &hidden);
+    (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &compiled.hidden);
     compiled
 }
 
@@ -157,6 +172,8 @@ fn read<'t>(
 ) -> Option<Model<'t>> {
     let device = settings::device(problems, root);
     compiled.device = device.map(|device| device.name.to_owned());
+    let name = root.get("device").and_then(|device| device.get_ref().as_table()?.get("name"));
+    compiled.name_span = name.map_or(0..0, |name| name.span());
     let mqtt = settings::mqtt(problems, root, &mut compiled.secrets);
     let link = settings::usb(problems, root);
     let board = settings::board(root);

@@ -120,7 +120,7 @@ fn first_of_misread_lines(told: &mut Vec<Diagnostic>, text: &str) {
 }
 
 /// Returns where the line is that a place is in.
-fn line_at(text: &str, at: usize) -> Range<usize> {
+pub(super) fn line_at(text: &str, at: usize) -> Range<usize> {
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     start..before.len() + after.find('\n').unwrap_or(after.len())

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dunlin_config_format::config::is_identifier;
 
+use crate::compile::{Severity, Source, compile};
+
 use super::{CommandError, DEFAULT_FILE, Exit, STANDARD, not_written};
 
 /// The file as it is written; name and broker are put in.
@@ -50,9 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         .zip(TEMPLATE.lines())
         .map(|(written, line)| written.unwrap_or_else(|| line.to_owned()) + "\n")
         .collect();
-    let source = crate::compile::Source { name: shown.to_string(), text };
-    let compiled = crate::compile::compile(&source);
-    if let Some(problem) = compiled.diagnostics.first() {
+    let source = Source { name: shown.to_string(), text };
+    let compiled = compile(&source);
+    if let Some(problem) = compiled.diagnostics.iter().find(|problem| problem.severity == Severity::Error) {
         return Err(CommandError::new(Exit::Usage, format!("{}; {}", problem.message, problem.help)));
     }
     if arguments.file.as_os_str() == STANDARD {

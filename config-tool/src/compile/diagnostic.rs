@@ -90,6 +90,7 @@ codes! {
     Address = 25, "The fixed address of the link is incomplete or no unicast address.";
     NoSensor = 26, "A node without sensors connects and tells its state, and measures nothing.";
     Unheard = 27, "A reading is named or has filters, and nobody is told it; or a sensor has `qos`, `retain` or `payload`, and no report of its own that they could shape. A sensor's own report ends where a [report] names one of its readings, unless the sensor has a `topic`.";
+    Idle = 28, "What is written changes nothing: a throttle that is no longer than the period of its sensor lets every value pass, and a report of one reading that is sent more often than the sensor is read has the same value several times.";
 }
 
 impl Code {

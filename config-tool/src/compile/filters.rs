@@ -10,7 +10,7 @@ use super::diagnostic::Code;
 use super::nearest::nearest;
 use super::problems::Problems;
 use super::reader::Table;
-use super::value::{Value, duration_ms, integer, number, shown_number, type_name, wrong_type};
+use super::value::{Value, duration_ms, integer, number, shown_ms, shown_number, type_name, wrong_type};
 
 const TIME: std::ops::RangeInclusive<u64> = PERIOD_MIN_MS as u64..=PERIOD_MAX_MS as u64;
 
@@ -38,6 +38,22 @@ pub(super) fn chain(problems: &mut Problems, table: &Table<'_>) -> Option<Vec<Fi
         );
     }
     Some(values.iter().filter_map(|value| filter(problems, value)).collect())
+}
+
+/// Warns of throttles in a table's own filters that let every value of a sensor pass.
+pub(super) fn idle_throttles(problems: &mut Problems, table: &Table<'_>, period_ms: u32) {
+    let Some(DeValue::Array(values)) = table.own("filters").map(|value| value.get_ref()) else { return };
+    let throttles = values.iter().filter_map(|value| value.get_ref().as_table()?.get("throttle"));
+    for value in throttles {
+        let Some(text) = value.get_ref().as_str() else { continue };
+        let idle = *TIME.start()..=period_ms.into();
+        let is_idle = crate::duration::parse(text).is_ok_and(|time| idle.contains(&time.as_millis()));
+        if is_idle {
+            let message =
+                format!("`throttle` is \"{text}\", and a value comes every {}", shown_ms(period_ms.into()));
+            problems.warning(Code::Idle, value.span(), message, "write a longer time, or remove the filter");
+        }
+    }
 }
 
 /// Returns the filter that a value names which is not in a list, or not in a table.

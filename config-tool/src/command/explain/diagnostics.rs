@@ -57,6 +57,10 @@ fn example(code: Code) -> (&'static str, &'static str) {
             "[sensor.lux]\nreadings = [\"illuminance\", \"infrared\"]\n[report.one]\nof = [\"lux.illuminance\"]",
             "[sensor.lux]\nreadings = [\"illuminance\", \"infrared\"]\n[report.both]\nof = [\"lux\"]\nevery = \"60s\"",
         ),
+        Code::Idle => (
+            "[sensor.lux]\nperiod = \"10s\"\nfilters = [{ throttle = \"5s\" }]",
+            "[sensor.lux]\nperiod = \"10s\"\nfilters = [{ throttle = \"30s\" }]",
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use dunlin_config_format::config::Filter;
 use dunlin_config_format::driver::{Driver, DriverInfo};
 use toml::de::DeValue;
 
-use super::super::filters::chain;
+use super::super::filters::{chain, idle_throttles};
 use super::super::problems::Problems;
 use super::super::reader::Table;
 use super::super::value::{Value, wrong_type};
@@ -34,6 +34,15 @@ pub(super) fn reading_filters(
     }
     single.extend(own_single);
     (own_filters.or(filters).unwrap_or_default(), single)
+}
+
+/// Warns of filters of a sensor's own that do nothing at this period.
+pub(super) fn idle_filters(problems: &mut Problems, table: &Table<'_>, period_ms: u32) {
+    idle_throttles(problems, table, period_ms);
+    let Some(DeValue::Table(readings)) = table.own("reading").map(|value| value.get_ref()) else { return };
+    for inner in readings.values().filter_map(|value| value.get_ref().as_table()) {
+        idle_throttles(problems, &Table::new(inner, 0..0, "a reading"), period_ms);
+    }
 }
 
 /// Checks the filters that a sensor has itself and whose driver is not known.

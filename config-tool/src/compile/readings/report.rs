@@ -7,14 +7,14 @@ use dunlin_config_format::limits::{MEMBERS, PERIOD_MAX_MS, TOPIC_LEN};
 use toml::de::DeValue;
 
 use super::super::diagnostic::Code;
-use super::super::filters::chain;
+use super::super::filters::{chain, idle_throttles};
 use super::super::keys;
 use super::super::model::{OwnReport, OwnSensor};
 use super::super::nearest::nearest;
 use super::super::placeholder::{Local, Names, has, resolve};
 use super::super::problems::Problems;
 use super::super::reader::Table;
-use super::super::value::{duration_ms, type_name};
+use super::super::value::{duration_ms, shown_ms, type_name};
 use super::shape::{Shape, shape};
 use super::{PERIOD, Read, reading_number};
 
@@ -65,8 +65,11 @@ pub(super) fn report<'t>(
         let help = "put them on the sensors or their readings";
         problems.error(Code::Filter, span, "filters of a report need exactly one reading", help);
     }
+    let first = members.first().and_then(|member| sensors.read.get(usize::from(member.sensor)));
+    if let (true, Some(first)) = (is_single, first) {
+        idle(problems, &own, every_ms, first.sensor.period_ms);
+    }
     let topic = shape.topic.and_then(|(text, span)| {
-        let first = members.first().and_then(|member| sensors.read.get(usize::from(member.sensor)));
         let local = match is_whole {
             true => local(&table.name, &members, first.map(|read| &read.sensor)),
             // Which they are is not known.
@@ -84,6 +87,18 @@ pub(super) fn report<'t>(
         members,
         every_ms: every_ms.or((!is_whole || is_several).then_some(PERIOD_MAX_MS)),
         filters,
+    }
+}
+
+/// Warns of what a report of one reading says in vain, whose sensor is read with this period.
+fn idle(problems: &mut Problems, table: &Table<'_>, every_ms: Option<u32>, period_ms: u32) {
+    idle_throttles(problems, table, period_ms);
+    let every = table.own("every").filter(|_| every_ms.is_some_and(|every_ms| every_ms < period_ms));
+    if let Some(value) = every {
+        let period = shown_ms(period_ms.into());
+        let message = format!("`every` is shorter than the sensor's period, {period}: values are sent again");
+        let help = format!("remove it for a message with each value, or write {period} or more");
+        problems.warning(Code::Idle, value.span(), message, help);
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::problems::Problems;
 use super::super::reader::Table;
 use super::super::settings::is_short;
 use super::super::value::{duration_ms, integer, shown_ms, wrong_type};
-use super::chains::{is_of_another, own_filters, reading_filters};
+use super::chains::{idle_filters, is_of_another, own_filters, reading_filters};
 use super::report::topic;
 use super::shape::shape;
 use super::unheard::wanted;
@@ -50,6 +50,7 @@ pub(super) fn sensor<'t>(
     let period = period(problems, table);
     if let Some(period) = &period {
         conversion_fits(problems, driver, &values, period);
+        idle_filters(problems, table, period.0);
     }
     let reported = reported(problems, table, info);
     let (filters, reading_filters) = reading_filters(problems, table, info);

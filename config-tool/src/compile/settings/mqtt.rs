@@ -18,6 +18,9 @@ use super::super::value::{Value, type_name};
 use super::super::{Plain, SecretSource, keys};
 use super::{short_text, table};
 
+/// Where brokers take MQTT with TLS, by convention (IANA, secure-mqtt).
+const TLS_PORT: u16 = 8883;
+
 pub(in super::super) fn mqtt<'t>(
     problems: &mut Problems,
     root: &Table<'t>,
@@ -160,6 +163,10 @@ fn broker<'t>(problems: &mut Problems, text: &'t str, span: Range<usize>) -> Opt
             "write a host name or an IPv4 address of at most {HOST_LEN} bytes, and :port where it is not 1883"
         );
         return refuse(format!("the broker is \"{text}\""), help);
+    }
+    if port == TLS_PORT {
+        let help = "there is no TLS on the device yet; write the port where the broker takes plain MQTT, 1883 as a rule";
+        problems.warning(Code::Broker, span, format!("port {port} is that of MQTT with TLS"), help);
     }
     Some((host, port))
 }

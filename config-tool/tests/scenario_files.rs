@@ -161,3 +161,11 @@ fn a_configuration_that_is_taken_for_a_scenario_shows_no_secret() {
         parse_scenario(&Source { name: "x".to_owned(), text }, None, |_| Err(String::new())).err().unwrap();
     assert_eq!(problems.len(), 1);
 }
+
+#[test]
+fn a_configuration_is_told_as_one() {
+    let expected = "1:2 this is a configuration, and no scenario; `dunlin simulate s` takes it; a scenario has `seed`, \
+                    [light] and [fault.NAME]";
+    assert_eq!(said("[device]\nname = \"n\"\n[mqtt]\nbroker = \"10.0.0.1\"\n"), [expected]);
+    assert_eq!(said("[light]\nilluminance = 1.0\n[device]\nname = \"n\"\n").len(), 1, "an unknown table");
+}

@@ -1,8 +1,11 @@
-//! What was meant where a text is not TOML: a value without its quotation marks, or a file of another kind.
+//! What was meant where a text is not TOML: a value without its quotation marks, or a file of another kind. And which of
+//! Dunlin's two kinds of files a text is.
 
 use std::ops::Range;
 
-use super::keys;
+use toml::de::DeTable;
+
+use super::{keys, scenario};
 
 /// What is told instead of the parser's words: place, message and help.
 pub(super) type Told = (Range<usize>, String, String);
@@ -81,4 +84,40 @@ pub(super) fn other_kind(text: &str) -> Option<&'static str> {
     let pairs = lines().filter(|line| is_pair(line)).count();
     let others = lines().filter(|line| line.contains('=') || line.starts_with('[')).count();
     ((first == "---" || is_pair(first)) && pairs > others).then_some("YAML")
+}
+
+/// Returns where a text that was given as a configuration is a scenario: the place of its first key, message and help.
+pub(super) fn scenario(root: &DeTable<'_>, name: &str) -> Option<Told> {
+    let span = only(root, scenario::KEYS, &tables())?;
+    let help = format!(
+        "`dunlin simulate FILE --scenario {}` takes it, beside the configuration FILE",
+        argument(name)
+    );
+    Some((span, "this is a scenario, and no configuration".to_owned(), help))
+}
+
+/// Returns where a text that was given as a scenario is a configuration: place, message and help.
+pub(super) fn configuration(root: &DeTable<'_>, name: &str) -> Option<Told> {
+    let span = only(root, &tables(), scenario::KEYS)?;
+    let help = format!(
+        "`dunlin simulate {}` takes it; a scenario has `seed`, [light] and [fault.NAME]",
+        argument(name)
+    );
+    Some((span, "this is a configuration, and no scenario".to_owned(), help))
+}
+
+fn tables() -> Vec<&'static str> {
+    keys::TABLES.iter().map(|table| table.name).collect()
+}
+
+/// Returns where a file has the first of some keys, unless it has one of the others.
+fn only(root: &DeTable<'_>, keys: &[&str], others: &[&str]) -> Option<Range<usize>> {
+    let is_other = root.keys().any(|key| others.contains(&key.get_ref().as_ref()));
+    let own = root.keys().filter(|key| keys.contains(&key.get_ref().as_ref()));
+    own.map(|key| key.span()).min_by_key(|span| span.start).filter(|_| !is_other)
+}
+
+/// Returns how a file is named on a command line; the standard input is not a file there.
+fn argument(name: &str) -> &str {
+    if name.starts_with('<') { "FILE" } else { name }
 }

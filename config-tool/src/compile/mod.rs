@@ -110,6 +110,11 @@ pub fn compile(source: &Source) -> Compiled {
         (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &compiled.hidden);
         return compiled;
     };
+    if let Some((span, message, help)) = meant::scenario(root.get_ref(), &source.name) {
+        problems.error(Code::UnknownKey, span, message, help);
+        (compiled.diagnostics, compiled.untold) = problems.finish(&source.text, &compiled.hidden);
+        return compiled;
+    }
     let names = settings::names(&mut problems, &Table::new(root.get_ref(), 0..0, THE_FILE));
     placeholder::resolve_file(&mut problems, root.get_mut(), &names);
     let root = Table::new(root.get_ref(), 0..0, THE_FILE);

@@ -11,12 +11,16 @@ use embassy_time::Duration;
 use toml::de::DeValue;
 
 use super::diagnostic::{Code, Diagnostic, Severity, Source};
+use super::meant;
 use super::problems::Problems;
 use super::reader::Table;
 use super::syntax;
 use super::value::{duration_in_ms, wrong_type};
 
 pub use idle::idle_faults;
+
+/// What a scenario may have.
+pub(super) const KEYS: &[&str] = &["seed", "light", "fault"];
 
 /// Ten years: longer than any run.
 const TIMES: std::ops::RangeInclusive<u64> = 0..=3_650 * 86_400_000;
@@ -33,8 +37,12 @@ pub fn parse_scenario(
     let mut problems = Problems::default();
     let (root, hidden) = syntax::parse(&mut problems, &source.text);
     let Some(root) = root else { return Err(problems.finish(&source.text, &hidden)) };
+    if let Some((span, message, help)) = meant::configuration(root.get_ref(), &source.name) {
+        problems.error(Code::UnknownKey, span, message, help);
+        return Err(problems.finish(&source.text, &hidden));
+    }
     let root = Table::new(root.get_ref(), 0..0, "the scenario");
-    root.refuse_others(&mut problems, &["seed", "light", "fault"], &[]);
+    root.refuse_others(&mut problems, KEYS, &[]);
     let in_file = root.integer(&mut problems, "seed", 0..=i64::MAX).and_then(|seed| u64::try_from(seed).ok());
     let seed = seed.or(in_file).unwrap_or(0);
     let environment = match table(&mut problems, &root, "light") {

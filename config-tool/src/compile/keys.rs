@@ -216,8 +216,9 @@ const SENSOR_LABEL: Key = key(
 const TOPIC: Key = key(
     "topic",
     Kind::Text(TOPIC_LEN),
-    Some("\"{prefix}/{device}/reading/{sensor}\""),
-    "whole topic of its messages; {device}, {sensor}, {reading} and {vars.NAME} are replaced",
+    Some("\"dunlin/{device}/reading/{sensor}\""),
+    "whole topic of its messages; {device}, {sensor}, {reading} and {vars.NAME} are replaced; unless given, `prefix` of \
+     [mqtt] stands in the place of `dunlin`",
 );
 const FILTER_CHAIN: Key = key(
     "filters",
@@ -258,7 +259,13 @@ pub(crate) const SENSOR: TableKeys = TableKeys {
     later: &[("label-de", "write one `label`"), DEEP_SLEEP],
 };
 
-const OF: Key = key("of", Kind::Texts, None, "its readings: \"sensor\", \"sensor.reading\" or \"sensor.*\"");
+const OF: Key = key(
+    "of",
+    Kind::Texts,
+    None,
+    "its readings: \"a\" is those that the sensor a reports (its `readings`, else the driver's primary ones), \"a.gain\" \
+     one, and \"a.*\" every one of its driver, whatever `readings` says",
+);
 const EVERY: Key = key(
     "every",
     PERIOD,
@@ -276,9 +283,9 @@ pub(crate) const REPORT: TableKeys = TableKeys {
         key(
             "topic",
             Kind::Text(TOPIC_LEN),
-            Some("\"{prefix}/{device}/reading/ID\""),
+            Some("(\"dunlin/{device}/reading/ID\", with the report's identifier)"),
             "whole topic of its messages; {device} and {vars.NAME} are replaced, {sensor} where there is one, and \
-             {reading} where there is one",
+             {reading} where there is one; unless given, `prefix` of [mqtt] stands in the place of `dunlin`",
         ),
         QOS,
         RETAIN,

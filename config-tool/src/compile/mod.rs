@@ -39,6 +39,7 @@ pub(crate) use nearest::nearest;
 use placeholder::Names;
 use problems::Problems;
 use reader::{THE_FILE, Table};
+pub(crate) use scenario::fault_kind;
 pub use scenario::{idle_faults, parse_scenario};
 pub use schema::schema;
 pub use show::{Shown, show, show_with};

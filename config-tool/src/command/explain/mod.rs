@@ -4,14 +4,14 @@ mod diagnostics;
 mod terms;
 
 use clap::Args;
-use dunlin_config_format::config::{FILTER_KINDS, FilterKind};
+use dunlin_config_format::config::{FILTER_KINDS, Filter, FilterKind, Parameter};
 use dunlin_config_format::driver::{Driver, OptionInfo, OptionValues, ReadingInfo};
-use dunlin_config_format::limits::IDENTIFIER_LEN;
+use dunlin_config_format::limits::{DECIMALS, IDENTIFIER_LEN, PERIOD_MAX_MS, PERIOD_MIN_MS, WINDOW};
 
 use super::{CommandError, Exit};
 use crate::compile::foreign::{Later, TABLES_LATER};
 use crate::compile::keys::{Key, Kind, TABLES, TableKeys};
-use crate::compile::{Code, nearest, shown_ms};
+use crate::compile::{Code, fault_kind, nearest, shown_ms};
 use diagnostics::diagnostic;
 use terms::{Term, TermKind, terms};
 
@@ -149,7 +149,22 @@ fn word(term: &Term) -> String {
     } else {
         format!("\n  {lead}{example}")
     };
-    format!("{} ({}): {}{shown}", term.name, term.kind.name(), term.text)
+    let keys = if term.kind == TermKind::Fault { keys_of_fault(term.name) } else { String::new() };
+    format!("{} ({}): {}{shown}{keys}", term.name, term.kind.name(), term.text)
+}
+
+/// Says which keys a kind of fault has.
+fn keys_of_fault(name: &str) -> String {
+    let Some(kind) = fault_kind(name) else { return String::new() };
+    let one_of = match kind.one_of {
+        [] => String::new(),
+        keys => format!(", and one at least of {}", keys.join(", ")),
+    };
+    let sometimes = match kind.sometimes().as_slice() {
+        [] => String::new(),
+        keys => format!("\n  may be there: {}", keys.join(", ")),
+    };
+    format!("\n  must be there: {}{one_of}{sometimes}", kind.always().join(", "))
 }
 
 /// Everything there is, by its name.
@@ -236,7 +251,42 @@ fn possible(kind: Kind) -> String {
 }
 
 fn filter(kind: &FilterKind) -> String {
-    format!("{} (filter): {}\n  filters = [{}]", kind.name, kind.summary, kind.example)
+    let possible = possible_parameter(kind);
+    format!(
+        "{} (filter): {}\n  filters = [{}]\n  possible: {possible}",
+        kind.name, kind.summary, kind.example
+    )
+}
+
+/// Says what may stand behind the equals sign of a filter.
+fn possible_parameter(kind: &FilterKind) -> String {
+    let name = kind.name;
+    let least =
+        |filter: fn(u16) -> Filter| (0..=WINDOW).find(|&count| filter(count).is_valid()).unwrap_or(WINDOW);
+    let span = || format!("{} to {}", shown_ms(PERIOD_MIN_MS.into()), shown_ms(PERIOD_MAX_MS.into()));
+    match kind.parameter {
+        Parameter::OddCount => {
+            format!("an odd count of samples, {} to {WINDOW}", least(|window| Filter::Median { window }))
+        }
+        Parameter::CountOrEvery => format!(
+            "a count of samples, {} to {WINDOW}, for a mean with each sample; or {{ {name} = {{ every = \"20s\" }} }} for \
+             one value in each time span, {}",
+            least(|window| Filter::Mean { window }),
+            span()
+        ),
+        Parameter::NumberOrPercent => {
+            format!(
+                "a number above 0 in the reading's unit, as {{ {name} = 0.5 }}, or a percentage of the last value that passed"
+            )
+        }
+        Parameter::Duration => span(),
+        Parameter::Decimals => format!("0 to {DECIMALS}"),
+        Parameter::Calibration => format!(
+            "two or more pairs of a measured and a true value, or {{ {name} = {{ slope = 1.02, offset = -0.5 }} }} with a \
+             slope that is not 0"
+        ),
+        Parameter::Range => "numbers, `min` below `max`".to_owned(),
+    }
 }
 
 fn about(driver: Driver) -> String {

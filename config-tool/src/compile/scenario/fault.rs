@@ -11,25 +11,27 @@ use super::super::value::number_of;
 use super::{TIMES, share, time};
 
 /// A kind of fault and the keys that it has beside `at`, `for` and `kind`.
-struct Kind {
-    name: &'static str,
-    required: &'static [&'static str],
-    optional: &'static [&'static str],
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) required: &'static [&'static str],
+    /// Keys of which there is one at least.
+    pub(crate) one_of: &'static [&'static str],
+    pub(crate) optional: &'static [&'static str],
 }
 
 const KINDS: &[Kind] = &[
-    Kind { name: "nack", required: &["address"], optional: &["times"] },
-    Kind { name: "stuck-bus", required: &[], optional: &["sda", "pulses"] },
-    Kind { name: "sensor-gone", required: &["address"], optional: &[] },
-    Kind { name: "broker-away", required: &[], optional: &[] },
-    Kind { name: "broker-mute", required: &[], optional: &[] },
-    Kind { name: "link-down", required: &[], optional: &[] },
-    Kind { name: "black-hole", required: &[], optional: &[] },
-    Kind { name: "loss", required: &["rate"], optional: &[] },
-    Kind { name: "delay", required: &["delay"], optional: &[] },
-    Kind { name: "power-cut", required: &[], optional: &["operation"] },
-    Kind { name: "reset", required: &[], optional: &[] },
-    Kind { name: "serial-noise", required: &[], optional: &["flips", "drops", "doubles"] },
+    Kind { name: "nack", required: &["address"], one_of: &[], optional: &["times"] },
+    Kind { name: "stuck-bus", required: &[], one_of: &[], optional: &["sda", "pulses"] },
+    Kind { name: "sensor-gone", required: &["address"], one_of: &[], optional: &[] },
+    Kind { name: "broker-away", required: &[], one_of: &[], optional: &[] },
+    Kind { name: "broker-mute", required: &[], one_of: &[], optional: &[] },
+    Kind { name: "link-down", required: &[], one_of: &[], optional: &[] },
+    Kind { name: "black-hole", required: &[], one_of: &[], optional: &[] },
+    Kind { name: "loss", required: &["rate"], one_of: &[], optional: &[] },
+    Kind { name: "delay", required: &["delay"], one_of: &[], optional: &[] },
+    Kind { name: "power-cut", required: &[], one_of: &[], optional: &["operation"] },
+    Kind { name: "reset", required: &[], one_of: &[], optional: &[] },
+    Kind { name: "serial-noise", required: &[], one_of: &["flips", "drops", "doubles"], optional: &[] },
 ];
 
 /// What is over at once has no `for`.
@@ -43,14 +45,29 @@ const PINS: std::ops::RangeInclusive<u32> = 0..=16;
 
 impl Kind {
     fn has(&self, key: &str) -> bool {
-        self.required.contains(&key) || self.optional.contains(&key)
+        [self.required, self.one_of, self.optional].iter().any(|keys| keys.contains(&key))
+    }
+
+    /// Returns the keys that every fault of this kind has.
+    pub(crate) fn always(&self) -> Vec<&'static str> {
+        [&["at", "kind"], self.required].concat()
+    }
+
+    /// Returns the keys that a fault of this kind may have or not.
+    pub(crate) fn sometimes(&self) -> Vec<&'static str> {
+        let duration: &[&str] = if self.name == MOMENTARY { &[] } else { &["for"] };
+        [duration, self.optional].concat()
     }
 
     /// Returns the keys that a fault of this kind may have.
     fn keys(&self) -> Vec<&'static str> {
-        let common: &[&str] = if self.name == MOMENTARY { &["at", "kind"] } else { &["at", "for", "kind"] };
-        [common, self.required, self.optional].concat()
+        [self.always(), self.one_of.to_vec(), self.sometimes()].concat()
     }
+}
+
+/// Returns the kind with this name.
+pub(crate) fn fault_kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
 }
 
 /// Reads a fault; none where it is refused.
@@ -70,7 +87,7 @@ pub(super) fn fault(problems: &mut Problems, name: &str, table: &Table<'_>) -> O
 
 fn kind(problems: &mut Problems, table: &Table<'_>) -> Option<&'static Kind> {
     let (name, span) = table.text(problems, "kind")?;
-    let found = KINDS.iter().find(|kind| kind.name == name);
+    let found = fault_kind(name);
     if found.is_none() {
         let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
         let help = nearest(name, &names).map_or_else(
@@ -113,8 +130,9 @@ fn keys(problems: &mut Problems, table: &Table<'_>, kind: &Kind) {
         };
         table.missing(problems, key, example);
     }
-    if kind.name == "serial-noise" && kind.optional.iter().all(|key| table.get(key).is_none()) {
-        table.missing(problems, "flips", "\"0.1%\"");
+    let first = kind.one_of.first().filter(|_| kind.one_of.iter().all(|key| table.get(key).is_none()));
+    if let Some(key) = first {
+        table.missing(problems, key, "\"0.1%\"");
     }
     if let (Some(times), Some(_)) = (table.get("times"), table.get("for")) {
         let message = "both `times` and `for` say when it ends";

@@ -17,6 +17,7 @@ use super::reader::Table;
 use super::syntax;
 use super::value::{duration_in_ms, wrong_type};
 
+pub(crate) use fault::fault_kind;
 pub use idle::idle_faults;
 
 /// What a scenario may have.

@@ -254,15 +254,15 @@ pub fn more(source: &Source, untold: usize) -> Option<String> {
 }
 
 /// Returns a text whose control characters are written out, and those that turn the direction of writing: a file must
-/// not steer the terminal.
+/// not steer the terminal. Those that nobody sees are written out as well: they may be what is wrong.
 pub(super) fn printable(text: &str) -> String {
     let steers = |each: char| {
-        each.is_control()
-            || matches!(each, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        each.is_control() || matches!(each, '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
+    let is_unseen = |each: char| matches!(each, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     let mut out = String::with_capacity(text.len());
     for each in text.chars() {
-        if steers(each) { out.extend(each.escape_default()) } else { out.push(each) }
+        if steers(each) || is_unseen(each) { out.extend(each.escape_default()) } else { out.push(each) }
     }
     out
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use dunlin_config_format::config::{Device, is_identifier, is_text};
-use dunlin_config_format::limits::{LABEL_LEN, TOPIC_LEN};
+use dunlin_config_format::limits::{IDENTIFIER_LEN, LABEL_LEN, TOPIC_LEN};
 use toml::de::DeValue;
 
 use super::diagnostic::{Code, Lack};
@@ -76,9 +76,14 @@ pub(super) fn identifier(problems: &mut Problems, span: Range<usize>, id: &str) 
         let help = if is_identifier(&better) {
             format!("write `{better}`")
         } else {
-            "use 1 to 32 of the characters a-z, 0-9 and -".to_owned()
+            format!("use 1 to {IDENTIFIER_LEN} of the characters a-z, 0-9 and -")
         };
-        problems.error(Code::Identifier, span, format!("`{id}` is no identifier"), help);
+        let message = match id.chars().count() {
+            0 => "the name is empty".to_owned(),
+            count if count > IDENTIFIER_LEN => format!("`{id}` has {count} characters"),
+            _ => format!("`{id}` is no identifier"),
+        };
+        problems.error(Code::Identifier, span, message, help);
     }
     is_identifier(id)
 }

@@ -20,6 +20,10 @@ pub(super) fn line(text: &str, at: usize, hidden: &[Range<usize>]) -> Option<Tol
     let (before, after) = text.split_at_checked(at)?;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = text.get(start..at + after.find('\n').unwrap_or(after.len()))?;
+    let is_hidden = |at: usize| hidden.iter().any(|range| range.contains(&at));
+    if let Some(told) = header(line, start).filter(|(span, ..)| !is_hidden(span.start)) {
+        return Some(told);
+    }
     let Some((key, rest)) = line.split_once('=') else {
         let (before, _) = line.split_once(':')?;
         let (key, colon) = (known(before.trim())?, start + before.len());
@@ -42,7 +46,7 @@ pub(super) fn line(text: &str, at: usize, hidden: &[Range<usize>]) -> Option<Tol
         return Some((span, "quotation marks that TOML does not know".to_owned(), help));
     }
     let key = known(key).filter(|_| is_bare(value))?;
-    if hidden.iter().any(|range| range.contains(&value_start)) {
+    if is_hidden(value_start) {
         let message = format!("the value of `{key}` has no quotation marks");
         return Some((span, message, format!("write `{key} = \"…\"`")));
     }
@@ -52,6 +56,20 @@ pub(super) fn line(text: &str, at: usize, hidden: &[Range<usize>]) -> Option<Tol
     }
     let message = format!("`{value}` is no value: texts stand in quotation marks");
     Some((span, message, format!("write `{key} = \"{value}\"`")))
+}
+
+/// Tells how the line of a table is written whose identifier has a space in it, and no quotation marks.
+fn header(line: &str, start: usize) -> Option<Told> {
+    let inner = line.split('#').next()?.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let parts: Vec<&str> = inner.split('.').map(str::trim).collect();
+    let table = keys::TABLES.iter().find(|table| Some(&table.name) == parts.first())?;
+    let is_plain = |part: &&&str| part.chars().all(|each| each.is_alphanumeric() || "_- ".contains(each));
+    let spaced = parts.get(1).filter(|part| table.is_named && part.contains(' ')).filter(is_plain)?;
+    let at = start + line.find(spaced)?;
+    let better = |part: &&str| part.to_lowercase().replace([' ', '_'], "-");
+    let written = parts.iter().map(better).collect::<Vec<_>>().join(".");
+    let message = format!("`{spaced}` is no identifier: it has a space");
+    Some((at..at + spaced.len(), message, format!("write `[{written}]`")))
 }
 
 /// Returns the name of a key that a configuration may have.

@@ -34,6 +34,7 @@ use toml::de::DeValue;
 pub use budget::{Budget, budget};
 pub use diagnostic::{Code, Diagnostic, Severity, Source, more, told};
 pub use difference::{Difference, Line, difference};
+use keys::TableKeys;
 use model::Model;
 pub(crate) use nearest::nearest;
 use placeholder::Names;
@@ -159,14 +160,20 @@ fn refuse_unknown_tables(problems: &mut Problems, root: &Table<'_>) {
                 help,
             );
         } else if let DeValue::Array(_) = value.get_ref() {
-            let help = match table.is_named {
-                true => format!("write `[{name}.ID]`, each with an identifier of its own"),
-                false => format!("there is one: write `[{name}]`"),
-            };
-            problems.error(Code::Shape, span.clone(), format!("`{name}` is a list"), help);
+            list(problems, span.clone(), table);
         }
     }
     root.refuse_others(problems, &known, foreign::TABLES_LATER);
+}
+
+/// Notes that a table is a list.
+fn list(problems: &mut Problems, span: Range<usize>, table: &TableKeys) {
+    let name = table.name;
+    let help = match table.is_named {
+        true => format!("write `[{name}.ID]`, each with an identifier of its own"),
+        false => format!("there is one: write `[{name}]`"),
+    };
+    problems.error(Code::Shape, span, format!("`{name}` is a list"), help);
 }
 
 /// Reads every table; none where something that the rest needs is missing.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use toml::de::DeTable;
+
 use super::diagnostic::{Code, Diagnostic, Lack, Severity, printable};
 use super::foreign::Later;
 
@@ -116,7 +118,24 @@ fn first_of_misread_lines(told: &mut Vec<Diagnostic>, text: &str) {
         Some(Lack::Table(name)) => tables.iter().any(|table| table == name),
         None => false,
     };
+    // Keys below a header that is misread are those of no table.
+    for line in &mut lines {
+        if text.get(line.clone()).is_some_and(is_misread_header) {
+            line.end = next_header(text, line.end);
+        }
+    }
     told.retain(|each| each.code == Code::Syntax || !is_in(&lines, each) && !is_lost(each));
+}
+
+/// Returns whether a line is that of a table, and no TOML.
+fn is_misread_header(line: &str) -> bool {
+    line.trim_start().starts_with('[') && DeTable::parse(line).is_err()
+}
+
+/// Returns where the lines before the next header end.
+fn next_header(text: &str, from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    rest.find("\n[").map_or(text.len(), |at| from + at)
 }
 
 /// Returns where the line is that a place is in.

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Code;
 use super::hidden::{hidden, is_harmless, is_session};
+use super::keys::{self, TableKeys};
 use super::meant;
 use super::problems::Problems;
 
@@ -32,9 +33,14 @@ pub(super) fn parse<'t>(
     let (mut root, errors) = DeTable::parse_recoverable(text);
     let hidden = hidden(text, root.get_ref(), !errors.is_empty());
     let headers = if errors.is_empty() { BTreeMap::new() } else { headers(text) };
+    let mut lists = Vec::new();
     for error in errors.into_iter().take(ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().lines().next().unwrap_or("not TOML");
+        if let Some(table) = list_header(text, span.start).filter(|_| message == "duplicate key") {
+            lists.push((span, table));
+            continue;
+        }
         let twice = Twice { text, root: root.get_ref(), headers: &headers, hidden: &hidden };
         if let Some((message, help)) = twice.told(&span).filter(|_| message == "duplicate key") {
             problems.error(Code::Syntax, span, message, help);
@@ -44,6 +50,8 @@ pub(super) fn parse<'t>(
             problems.error(Code::Syntax, span, message, "correct the line, then check again");
         }
     }
+    // What is not TOML stands before all else: from the first problem it is told whether the text is misread.
+    lists.into_iter().for_each(|(span, table)| super::list(problems, span, table));
     place_lost(root.get_mut());
     (Some(root), hidden)
 }
@@ -91,6 +99,13 @@ fn place_lost(table: &mut DeTable<'_>) {
 fn header(line: &str) -> Option<String> {
     let inner = line.trim_start().strip_prefix('[')?.split(']').next()?;
     Some(inner.chars().filter(|each| !each.is_whitespace() && !matches!(each, '"' | '\'')).collect())
+}
+
+/// Returns the table that the line at `at` makes a list of: `[[sensor]]`.
+fn list_header(text: &str, at: usize) -> Option<&'static TableKeys> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |at| at + 1);
+    let name = text.get(start..)?.lines().next()?.trim_start().strip_prefix("[[")?.split(']').next()?;
+    keys::TABLES.iter().find(|table| table.name == name.trim())
 }
 
 /// Returns where each table has its first line.

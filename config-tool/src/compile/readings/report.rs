@@ -6,7 +6,7 @@ use dunlin_config_format::config::{Filter, Member, Payload, is_topic};
 use dunlin_config_format::limits::{MEMBERS, PERIOD_MAX_MS, TOPIC_LEN};
 use toml::de::DeValue;
 
-use super::super::diagnostic::Code;
+use super::super::diagnostic::{Code, Lack};
 use super::super::filters::{chain, idle_throttles};
 use super::super::keys;
 use super::super::model::{OwnReport, OwnSensor};
@@ -181,7 +181,8 @@ fn selected(
             None if ids.is_empty() => format!("add `[sensor.{id}]`"),
             None => format!("the file has: {}", ids.join(", ")),
         };
-        problems.error(Code::Reference, span, format!("there is no sensor `{id}`"), help);
+        let message = format!("there is no sensor `{id}`");
+        problems.missing(Code::Reference, span, Lack::Table("sensor"), message, help);
         return None;
     };
     let info = read[index].sensor.driver.info();

@@ -1,9 +1,11 @@
 //! What `dunlin explain` knows beside the tables of keys, drivers, filters and diagnostics: words that a user meets in a file,
 //! in a scenario, in a topic and in an answer.
 
+mod answers;
 mod boards;
 mod scenarios;
 
+use answers::IN_ANSWERS;
 use boards::ON_BOARDS;
 use scenarios::IN_SCENARIOS;
 
@@ -28,6 +30,8 @@ pub(super) enum TermKind {
     Topic,
     /// A kind of fault in a scenario.
     Fault,
+    /// Something in an answer of a node.
+    Answer,
     /// What a health topic tells.
     Health,
     /// Something that a file may say in several places.
@@ -44,11 +48,12 @@ pub(super) enum TermKind {
 
 impl TermKind {
     /// Every kind, in the order in which they are listed.
-    pub(super) const ALL: [TermKind; 9] = [
+    pub(super) const ALL: [TermKind; 10] = [
         Self::Payload,
         Self::Writing,
         Self::Notion,
         Self::Topic,
+        Self::Answer,
         Self::Health,
         Self::Reason,
         Self::Fact,
@@ -61,6 +66,7 @@ impl TermKind {
         match self {
             TermKind::Payload => "payload",
             TermKind::Topic => "topic of the node",
+            TermKind::Answer => "in an answer of the node",
             TermKind::Fault => "fault of a scenario",
             TermKind::Health => "health of a sensor",
             TermKind::Writing => "in a file",
@@ -76,6 +82,7 @@ impl TermKind {
         match self {
             TermKind::Payload => "payloads",
             TermKind::Topic => "topics",
+            TermKind::Answer => "answers to requests",
             TermKind::Fault => "faults of a scenario",
             TermKind::Health => "health",
             TermKind::Writing => "written in a file",
@@ -95,7 +102,7 @@ use TermKind::{Fault, Health, Payload, Topic, Writing};
 
 /// Returns every term.
 pub(super) fn terms() -> impl Iterator<Item = &'static Term> {
-    IN_FILES.iter().chain(ON_BOARDS).chain(IN_SCENARIOS)
+    IN_FILES.iter().chain(IN_ANSWERS).chain(ON_BOARDS).chain(IN_SCENARIOS)
 }
 
 /// What a user meets in a file, a topic and a scenario's faults.
@@ -168,10 +175,17 @@ const IN_FILES: &[Term] = &[
     term(
         Topic,
         "request",
-        "where a node takes requests: `read` with the name of a sensor, `info` with nothing",
+        "where a node takes requests: `read` with the name of a sensor measures it now, `info` with nothing is \
+         answered with the birth. `dunlin explain raw` tells what is in an answer to `read`",
         "mosquitto_rr -t dunlin/DEVICE/request/read -e answer -m lux-1",
     ),
-    term(Topic, "reply", "answers to requests that name no response topic", "dunlin/DEVICE/reply"),
+    term(
+        Topic,
+        "reply",
+        "answers to requests that name no response topic; `dunlin explain raw` tells what is in one to `read`, \
+         and `{\"error\":…}` names why a request was refused",
+        "dunlin/DEVICE/reply",
+    ),
     term(Health, "ok", "the last measurement succeeded", "ok"),
     term(
         Health,

@@ -1,6 +1,7 @@
 //! The command line: which verbs there are and how they are told. What a verb does is in its file under `command/`.
 
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseIntError};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -89,7 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            print(&error);
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
@@ -127,6 +128,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Prints why the command line is wrong, or the help. What is wrong with a number is told in words that are not a
+/// programmer's.
+fn print(error: &clap::Error) {
+    let number = std::error::Error::source(error).and_then(|source| source.downcast_ref::<ParseIntError>());
+    let Some(number) = number else {
+        let _ = error.print();
+        return;
+    };
+    let words = match number.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "the number is too large",
+        _ => "write a whole number, such as 7",
+    };
+    eprint!("{}", error.render().to_string().replace(&number.to_string(), words));
 }
 
 /// Returns the list of verbs for a terminal with so many columns: what a verb does stays beside it.

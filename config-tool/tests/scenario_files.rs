@@ -167,5 +167,7 @@ fn a_configuration_is_told_as_one() {
     let expected = "1:2 this is a configuration, and no scenario; `dunlin simulate s` takes it; a scenario has `seed`, \
                     [light] and [fault.NAME]";
     assert_eq!(said("[device]\nname = \"n\"\n[mqtt]\nbroker = \"10.0.0.1\"\n"), [expected]);
-    assert_eq!(said("[light]\nilluminance = 1.0\n[device]\nname = \"n\"\n").len(), 1, "an unknown table");
+    let expected = "3:2 unknown key `device` in the scenario; it belongs in the configuration, a file beside this one: \
+                    `dunlin simulate FILE --scenario SCENARIO`";
+    assert_eq!(said("[light]\nilluminance = 1.0\n[device]\nname = \"n\"\n"), [expected]);
 }

@@ -9,6 +9,7 @@ use super::foreign::{Later, elsewhere};
 use super::keys::TABLES;
 use super::nearest::nearest;
 use super::problems::{Problems, TOLD};
+use super::scenario;
 use super::value::{Value, boolean, duration_ms, integer, list, wrong_type};
 
 /// What the table of all tables is called.
@@ -79,7 +80,7 @@ impl<'d> Table<'d> {
             let is_file = self.name == THE_FILE;
             let near = nearest(key, known).map(|near| format!("did you mean `{near}`?"));
             let other = || elsewhere(key, known).filter(|_| self.is_of_configuration());
-            let help = near.or_else(other).unwrap_or_else(|| match is_file {
+            let help = self.of_other_file(key).or(near).or_else(other).unwrap_or_else(|| match is_file {
                 true => format!("a file has the tables {}", known.join(", ")),
                 false => format!("{} has: {}", self.name, known.join(", ")),
             });
@@ -90,6 +91,20 @@ impl<'d> Table<'d> {
             let what = if is_table { "table" } else { "key" };
             problems.error(Code::UnknownKey, span, format!("unknown {what}{shown} in {}", self.name), help);
         }
+    }
+
+    /// Returns what to do about a key that belongs in the other of Dunlin's two kinds of files.
+    fn of_other_file(&self, key: &str) -> Option<String> {
+        let help = match self.name.as_str() {
+            THE_FILE if scenario::KEYS.contains(&key) => {
+                "it belongs in a scenario, a file beside this one: `dunlin simulate FILE --scenario SCENARIO`"
+            }
+            scenario::THE_SCENARIO if TABLES.iter().any(|table| table.name == key) => {
+                "it belongs in the configuration, a file beside this one: `dunlin simulate FILE --scenario SCENARIO`"
+            }
+            _ => return None,
+        };
+        Some(help.to_owned())
     }
 
     /// Whether the table is one of a configuration's, and not one of a scenario or of a filter.

@@ -6,7 +6,7 @@ use dunlin_config_format::config::{Filter, Member, Payload, is_topic};
 use dunlin_config_format::limits::{MEMBERS, PERIOD_MAX_MS, TOPIC_LEN};
 use toml::de::DeValue;
 
-use super::super::diagnostic::{Code, Lack};
+use super::super::diagnostic::{Code, Lack, Severity};
 use super::super::filters::{chain, idle_throttles};
 use super::super::keys;
 use super::super::model::{OwnReport, OwnSensor};
@@ -90,8 +90,12 @@ pub(super) fn report<'t>(
     }
 }
 
-/// Warns of what a report of one reading says in vain, whose sensor is read with this period.
+/// Warns of what a report of one reading says in vain, whose sensor is read with this period. In a file with errors the
+/// period may be another.
 fn idle(problems: &mut Problems, table: &Table<'_>, every_ms: Option<u32>, period_ms: u32) {
+    if problems.noted.iter().any(|problem| problem.severity == Severity::Error) {
+        return;
+    }
     idle_throttles(problems, table, period_ms);
     let every = table.own("every").filter(|_| every_ms.is_some_and(|every_ms| every_ms < period_ms));
     if let Some(value) = every {

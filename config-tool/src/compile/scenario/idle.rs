@@ -22,7 +22,7 @@ pub fn idle_faults(
 ) -> Vec<Diagnostic> {
     let mut problems = Problems::default();
     let (root, hidden) = syntax::parse(&mut problems, &source.text);
-    let root = root.as_ref().map(|root| Table::new(root.get_ref(), 0..0, "the scenario"));
+    let root = root.as_ref().map(|root| Table::new(root.get_ref(), 0..0, super::THE_SCENARIO));
     // Where a key of a fault has its value.
     let place = |fault: &Fault, key: &str| -> Range<usize> {
         let faults = root.as_ref().and_then(|root| root.get("fault")?.get_ref().as_table());

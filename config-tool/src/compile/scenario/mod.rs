@@ -20,6 +20,9 @@ use super::value::{duration_in_ms, wrong_type};
 pub(crate) use fault::fault_kind;
 pub use idle::idle_faults;
 
+/// What the table of all tables of a scenario is called.
+pub(super) const THE_SCENARIO: &str = "the scenario";
+
 /// What a scenario may have.
 pub(super) const KEYS: &[&str] = &["seed", "light", "fault"];
 
@@ -42,7 +45,7 @@ pub fn parse_scenario(
         problems.error(Code::UnknownKey, span, message, help);
         return Err(problems.finish(&source.text, &hidden));
     }
-    let root = Table::new(root.get_ref(), 0..0, "the scenario");
+    let root = Table::new(root.get_ref(), 0..0, THE_SCENARIO);
     root.refuse_others(&mut problems, KEYS, &[]);
     let in_file = root.integer(&mut problems, "seed", 0..=i64::MAX).and_then(|seed| u64::try_from(seed).ok());
     let seed = seed.or(in_file).unwrap_or(0);

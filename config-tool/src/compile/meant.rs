@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use dunlin_config_format::config::is_identifier;
+use dunlin_config_format::limits::IDENTIFIER_LEN;
 use toml::de::DeTable;
 
 use super::{keys, scenario};
@@ -66,10 +68,12 @@ fn header(line: &str, start: usize) -> Option<Told> {
     let is_plain = |part: &&&str| part.chars().all(|each| each.is_alphanumeric() || "_- ".contains(each));
     let spaced = parts.get(1).filter(|part| table.is_named && part.contains(' ')).filter(is_plain)?;
     let at = start + line.find(spaced)?;
-    let better = |part: &&str| part.to_lowercase().replace([' ', '_'], "-");
-    let written = parts.iter().map(better).collect::<Vec<_>>().join(".");
-    let message = format!("`{spaced}` is no identifier: it has a space");
-    Some((at..at + spaced.len(), message, format!("write `[{written}]`")))
+    let better = spaced.to_lowercase().replace([' ', '_'], "-");
+    let help = match is_identifier(&better) {
+        true => format!("write `[{}]`", inner.replacen(spaced, &better, 1)),
+        false => format!("use 1 to {IDENTIFIER_LEN} of the characters a-z, 0-9 and -"),
+    };
+    Some((at..at + spaced.len(), format!("`{spaced}` is no identifier: it has a space"), help))
 }
 
 /// Returns the name of a key that a configuration may have.
@@ -109,7 +113,7 @@ pub(super) fn scenario(root: &DeTable<'_>, name: &str) -> Option<Told> {
     let span = only(root, scenario::KEYS, &tables())?;
     let help = format!(
         "`dunlin simulate FILE --scenario {}` takes it, beside the configuration FILE",
-        argument(name)
+        argument(name, "SCENARIO")
     );
     Some((span, "this is a scenario, and no configuration".to_owned(), help))
 }
@@ -119,7 +123,7 @@ pub(super) fn configuration(root: &DeTable<'_>, name: &str) -> Option<Told> {
     let span = only(root, &tables(), scenario::KEYS)?;
     let help = format!(
         "`dunlin simulate {}` takes it; a scenario has `seed`, [light] and [fault.NAME]",
-        argument(name)
+        argument(name, "FILE")
     );
     Some((span, "this is a configuration, and no scenario".to_owned(), help))
 }
@@ -135,7 +139,7 @@ fn only(root: &DeTable<'_>, keys: &[&str], others: &[&str]) -> Option<Range<usiz
     own.map(|key| key.span()).min_by_key(|span| span.start).filter(|_| !is_other)
 }
 
-/// Returns how a file is named on a command line; the standard input is not a file there.
-fn argument(name: &str) -> &str {
-    if name.starts_with('<') { "FILE" } else { name }
+/// Returns how a file is named on a command line; the standard input is none.
+fn argument<'n>(name: &'n str, of_input: &'n str) -> &'n str {
+    if name.starts_with('<') { of_input } else { name }
 }

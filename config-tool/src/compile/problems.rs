@@ -84,9 +84,7 @@ impl Problems {
         told.truncate(TOLD);
         told.sort_by_key(place);
         for problem in &mut told {
-            let line = line_at(text, problem.span.start);
-            let in_line = hidden.iter().filter(|range| range.start <= line.end && range.end >= line.start);
-            problem.hidden = in_line.cloned().collect();
+            problem.hidden = hidden_in_line(text, hidden, problem.span.start);
         }
         (told, untold)
     }
@@ -138,8 +136,14 @@ fn next_header(text: &str, from: usize) -> usize {
     rest.find("\n[").map_or(text.len(), |at| from + at)
 }
 
+/// Returns what is hidden of the line that a place is in.
+pub(super) fn hidden_in_line(text: &str, hidden: &[Range<usize>], at: usize) -> Vec<Range<usize>> {
+    let line = line_at(text, at);
+    hidden.iter().filter(|range| range.start <= line.end && range.end >= line.start).cloned().collect()
+}
+
 /// Returns where the line is that a place is in.
-pub(super) fn line_at(text: &str, at: usize) -> Range<usize> {
+fn line_at(text: &str, at: usize) -> Range<usize> {
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     start..before.len() + after.find('\n').unwrap_or(after.len())

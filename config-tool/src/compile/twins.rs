@@ -3,8 +3,9 @@
 use dunlin_config_format::config::Config;
 use dunlin_config_format::image::Image;
 
+use super::Compiled;
 use super::diagnostic::{Code, Diagnostic, Severity, Source, printable};
-use super::{Compiled, problems};
+use super::problems::hidden_in_line;
 
 /// Who a node is, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,9 +47,7 @@ impl Compiled {
             false => "both would send to the same topics",
         };
         let span = self.name_span.clone();
-        let line = problems::line_at(&source.text, span.start);
-        let in_line = self.hidden.iter().filter(|range| range.start <= line.end && range.end >= line.start);
-        let hidden = in_line.cloned().collect();
+        let hidden = hidden_in_line(&source.text, &self.hidden, span.start);
         let at = self.diagnostics.partition_point(|problem| problem.span.start <= span.start);
         let warning = Diagnostic {
             code: Code::Duplicate,

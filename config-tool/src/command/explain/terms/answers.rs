@@ -9,7 +9,7 @@ pub(super) const IN_ANSWERS: &[Term] = &[
         Answer,
         "raw",
         "in an answer to `read`: the values before the filters. Beside it are `sensor`, `health`, and the values that the \
-         filters let pass now; one that they hold back is `null`, or left out",
+         filters let pass now; one that they hold back is `null`",
         "{\"sensor\":\"lux-1\",\"health\":\"ok\",\"illuminance\":284.1,\"raw\":{\"illuminance\":284.1312}}",
     ),
     term(

@@ -28,6 +28,8 @@ pub struct DriverInfo {
     pub readings: &'static [ReadingInfo],
     /// I2C addresses that the chip can have, the usual one first; empty where the driver has no bus.
     pub addresses: &'static [u8],
+    /// Addresses at which the chip answers beside its own, to no use.
+    pub companions: &'static [u8],
     /// Options, by key.
     pub options: &'static [OptionInfo],
     /// Bytes on the bus for one sample, addresses included, at most.
@@ -153,6 +155,7 @@ const INTERNAL: DriverInfo = DriverInfo {
         reading("stack-free", "B", (0.0, 81_920.0), false),
     ],
     addresses: &[],
+    companions: &[],
     options: &[],
     bus_bytes: 0,
     memory_size: 0,
@@ -169,6 +172,7 @@ const TSL2591: DriverInfo = DriverInfo {
         reading("gain", "", (1.0, 9_876.0), false),
     ],
     addresses: &[0x29],
+    companions: &[0x28],
     options: &[
         OptionInfo {
             key: tsl2591::GAIN,

@@ -3,6 +3,7 @@
 use super::{CommandError, Exit, LineArguments, Outcome};
 use crate::device::{FAST_RATE, MonitorTask, NodeEvent, RateTask};
 use crate::interrupt::Interrupt;
+use crate::line::Target;
 
 /// Carry the network of a board over its cable, until Ctrl-C; every command does it while it holds the port
 #[derive(clap::Args, Debug)]
@@ -16,6 +17,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let interrupt = Interrupt::watch().map_err(|error| CommandError::new(Exit::Device, error))?;
     let (mut connection, hello) = arguments.line.meet(None)?;
     let name = hello.device.clone().unwrap_or_else(|| hello.chip());
+    if *connection.target() == Target::Simulation {
+        println!("the simulation carries the network of {name} itself: there is nothing to do");
+        return Ok(Exit::Done);
+    }
     if connection.is_guest() {
         println!(
             "another command holds {} and carries the network; this goes on when it ends",

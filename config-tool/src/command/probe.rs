@@ -65,10 +65,12 @@ fn report(sda: u8, scl: u8, addresses: &[u8]) -> String {
     let mut text = String::new();
     for address in addresses {
         let drivers = could_be(*address);
-        let words =
-            if drivers.is_empty() { "no driver here uses it".to_owned() } else { drivers.join(" or ") };
-        let could = if drivers.is_empty() { "" } else { "could be " };
-        text += &format!("{address:#04x}  {could}{words}\n");
+        let words = match (drivers.as_slice(), companion_of(*address, addresses)) {
+            ([], Some((name, own))) => format!("the {name} at {own:#04x} answers here as well"),
+            ([], None) => "no driver here uses it".to_owned(),
+            (drivers, _) => format!("could be {}", drivers.join(" or ")),
+        };
+        text += &format!("{address:#04x}  {words}\n");
     }
     let known = addresses.iter().filter_map(|address| Some((*address, *could_be(*address).first()?)));
     let known: Vec<(u8, &str)> = known.collect();
@@ -90,6 +92,14 @@ fn could_be(address: u8) -> Vec<&'static str> {
     infos.filter(|info| info.addresses.contains(&address)).map(|info| info.name).collect()
 }
 
+/// The driver whose chip answers at `address` beside its own, and that one, if it is among those `found`.
+fn companion_of(address: u8, found: &[u8]) -> Option<(&'static str, u8)> {
+    Driver::ALL.iter().map(|driver| driver.info()).find_map(|info| {
+        let own = info.addresses.iter().find(|own| found.contains(own))?;
+        info.companions.contains(&address).then_some((info.name, *own))
+    })
+}
+
 fn bus_name(number: u8) -> &'static str {
     match number {
         bus::FREE => "free",
@@ -108,6 +118,11 @@ mod tests {
         let text = report(4, 5, &[0x29, 0x3c]);
         let (lines, toml) = text.split_once("\n\n").unwrap();
         assert_eq!(lines, "0x29  could be tsl2591\n0x3c  no driver here uses it");
+        assert_eq!(report(4, 5, &[0x28]), "0x28  no driver here uses it\n");
+        assert!(
+            report(4, 5, &[0x28, 0x29])
+                .starts_with("0x28  the tsl2591 at 0x29 answers here as well\n0x29  could")
+        );
         let table: toml::Table = toml.parse().unwrap();
         assert_eq!(table["sensor"]["tsl2591-1"]["address"].as_integer(), Some(0x29));
         assert_eq!(table["i2c"]["main"]["sda"].as_integer(), Some(4));

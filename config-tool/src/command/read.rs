@@ -48,16 +48,17 @@ fn address(text: &str) -> Result<u8, String> {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if let Some(mut remote) = arguments.node.remote()? {
-        let Some(sensor) = &arguments.sensor else { return Err(no_sensor_named(&sensors(&mut remote)?)) };
+        let Some(sensor) = &arguments.sensor else { return list(arguments, &sensors(&mut remote)?) };
         let measured = over_mqtt(&mut remote, sensor)?;
         return Ok(tell(arguments, sensor, &measured));
     }
     let driver = arguments.driver.as_deref().map(driver_named).transpose()?;
+    driver.zip(arguments.address).map_or(Ok(()), |(driver, address)| can_have(driver, address))?;
     let (mut connection, _) = arguments.node.line.meet(None)?;
     if arguments.sensor.is_none() && driver.is_none() {
         let facts = connection.run(&mut InfoTask::new()?)?;
         let have: Vec<String> = facts.iter().filter_map(Fact::sensor).map(str::to_owned).collect();
-        return Err(no_sensor_named(&have));
+        return list(arguments, &have);
     }
     let request = ReadRequest {
         sensor: arguments.sensor.as_deref(),
@@ -85,14 +86,28 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     Ok(exit)
 }
 
-fn no_sensor_named(have: &[String]) -> CommandError {
-    let text = if have.is_empty() {
-        "no sensor is named, and the device runs none: name a chip with `--driver`, `--sda` and `--scl`"
-            .to_owned()
+/// Tells which sensors there are.
+fn list(arguments: &Arguments, have: &[String]) -> Outcome {
+    if arguments.json {
+        println!("{}", json!({ "version": 1, "sensors": have }));
+    } else if have.is_empty() {
+        println!("the device runs no sensor: name a chip with `--driver`, `--sda` and `--scl`");
     } else {
-        format!("no sensor is named; the device has: {}", have.join(", "))
-    };
-    CommandError::new(Exit::Usage, text)
+        have.iter().for_each(|id| println!("{id}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses an address that the driver's chip cannot have.
+fn can_have(driver: Driver, address: u8) -> Result<(), CommandError> {
+    let info = driver.info();
+    if info.addresses.contains(&address) {
+        return Ok(());
+    }
+    let possible: Vec<String> = info.addresses.iter().map(|address| format!("{address:#04x}")).collect();
+    let have = if possible.is_empty() { "none".to_owned() } else { possible.join(" or ") };
+    let text = format!("`{}` cannot have the address {address:#04x}; it has {have}", info.name);
+    Err(CommandError::new(Exit::Usage, text))
 }
 
 /// Asks over MQTT which sensors there are.

@@ -79,8 +79,8 @@ pub struct PushOptions {
 pub enum Progress {
     /// The device has told who it is.
     Hello(Box<Hello>),
-    /// The device erases.
-    Erasing,
+    /// The device looks what it has, and erases where the image is another.
+    Preparing,
     /// So many bytes have arrived.
     Sending {
         /// Bytes acknowledged.
@@ -420,7 +420,7 @@ impl Task for PushTask {
                 // The new state sends its first request at once.
                 Next::Go(state) => {
                     match state {
-                        State::Begin(_) => self.progress.push_back(Progress::Erasing),
+                        State::Begin(_) => self.progress.push_back(Progress::Preparing),
                         State::End(_) => self.ended = true,
                         _ => {}
                     }

@@ -37,6 +37,9 @@ fn a_board_on_a_port_is_asked_and_told() {
     assert_eq!((&found["bus"], addresses), (&"free".into(), vec![&40.into(), &41.into()]), "{found}");
     let read = answer(&bench, &board, &["read", "--driver", "tsl2591"]);
     assert!(read["health"] == "ok" && is_the_light(&read["readings"][0]), "{read}");
+    let elsewhere = ["read", "--driver", "tsl2591", "--address", "0x30", "--port", &board.port];
+    let output = bench.run(&elsewhere);
+    assert!(output.status.code() == Some(64) && text(&output).contains("it has 0x29"), "{}", text(&output));
     let output = bench.run(&["pull", "--port", &board.port, "-o", "nothing.toml"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
 

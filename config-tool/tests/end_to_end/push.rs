@@ -45,6 +45,11 @@ fn a_push_is_at_the_subscriber_soon_and_lists_what_is_at_fault() {
     let began = Instant::now();
     let output = bench.run(&["push", "next.toml", "--port", "sim"]);
     assert!(output.status.success() && !text(&output).contains("bridge"), "{}", text(&output));
+    let output = bench.run(&["bridge", "--port", "sim"]);
+    assert_eq!(
+        text(&output),
+        "the simulation carries the network of esp8266 itself: there is nothing to do\n"
+    );
     let (at, line) = subscriber.next(Duration::from_secs(10)).expect("a message");
     assert!(event(&line).is_some(), "{line}");
     println!(
@@ -220,8 +225,8 @@ fn a_push_ends_as_it_is_asked_to() {
     bench.write("long.toml", &tutorial().replace("test-topic", "long"));
     let (mut child, mut lines) = push("long.toml");
     interrupt(&child);
-    assert!(lines.any(|line| line.contains("the board goes on alone")));
-    assert!(child.wait().unwrap().success());
+    assert!(lines.any(|line| line.contains("no verdict yet: the board goes on alone")));
+    assert_eq!(child.wait().unwrap().code(), Some(2), "a script must not take it for confirmed");
     bench.write("vouched.toml", &tutorial().replace("test-topic", "vouched"));
     let output = bench.run(&["push", "vouched.toml", "--port", "sim", "--confirm"]);
     assert!(output.status.success() && text(&output).contains("confirmed"), "{}", text(&output));

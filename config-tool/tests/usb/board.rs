@@ -235,7 +235,7 @@ impl Node for Board {
 
     async fn read(&mut self, request: &m::ReadRequest<'_>) -> Result<u8, Refused> {
         let is_known = request.sensor == Some("lux-1") || request.driver == Some(1);
-        self.is_absent = request.address == Some(0x30);
+        self.is_absent = request.sda == Some(12);
         if is_known { Ok(1) } else { Err(Refusal::NoSuchSensor.into()) }
     }
 

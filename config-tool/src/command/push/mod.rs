@@ -122,9 +122,8 @@ fn push(
         error => error.into(),
     })?;
     let Some(pushed) = ended else {
-        let is_stored = known == Known::Stored;
-        show.interrupted(is_stored);
-        return Ok(if is_stored { Exit::Done } else { Exit::Device });
+        show.interrupted(known == Known::Stored);
+        return Ok(Exit::Device);
     };
     let took = started.elapsed();
     folder::remember_port(&package.device, &connection.target().to_string());

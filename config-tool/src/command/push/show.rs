@@ -54,7 +54,7 @@ impl Show {
                 hello.firmware,
                 hello.device.as_deref().unwrap_or("nothing")
             )),
-            Progress::Erasing => self.change("preparing"),
+            Progress::Preparing => self.change("preparing"),
             // Elsewhere than in a terminal a line per frame would be a flood.
             Progress::Sending { sent, length } if self.is_terminal => {
                 self.change(&format!("sending, {sent} of {length} bytes"));
@@ -130,7 +130,7 @@ impl Show {
             return self.json("interrupted", &json!({ "stored": is_stored }));
         }
         if is_stored {
-            println!("the board goes on alone: `dunlin info` tells how the trial ended");
+            println!("no verdict yet: the board goes on alone; `dunlin info` tells how the trial ended");
         } else {
             println!("not stored: the board keeps the configuration that it has");
         }
@@ -251,7 +251,7 @@ fn as_json(progress: &Progress) -> (&'static str, Value) {
         Progress::Hello(hello) => {
             ("board", json!({ "chip": hello.chip(), "firmware": hello.firmware, "device": hello.device }))
         }
-        Progress::Erasing => ("erasing", json!({})),
+        Progress::Preparing => ("preparing", json!({})),
         Progress::Sending { sent, length } => ("sending", json!({ "sent": sent, "length": length })),
         Progress::Stored { generation } => ("stored", json!({ "generation": generation })),
         Progress::Trial(trial) => (

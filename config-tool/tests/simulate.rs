@@ -80,7 +80,7 @@ fn a_broker_that_refuses_is_told_and_nothing_else() {
     let address = broker_that_answers(b"\x20\x03\x00\x87\x00");
     let (code, text) = place.run(&["--broker", &address, "--duration", "3s"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("-- the broker refused the session: 0x87"), "{text}");
+    assert!(text.contains("-- the broker refused the session: 0x87, not authorized"), "{text}");
     assert!(text.contains("-- node: no session with the broker: credentials-refused"), "{text}");
     assert!(!text.contains("connected to the broker"), "{text}");
     assert!(text.contains("messages        0 at") && text.contains("sessions        0"), "{text}");

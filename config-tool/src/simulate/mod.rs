@@ -5,6 +5,7 @@
 
 mod ear;
 pub mod real;
+mod reason_code;
 mod record;
 pub mod watched;
 
@@ -230,7 +231,7 @@ impl Story {
                 self.push(at, Event::Connected { client: (*client).to_owned() });
             }
             Activity::Disconnected { client, reason } => {
-                let (client, reason) = ((*client).to_owned(), format!("{reason:?}"));
+                let (client, reason) = ((*client).to_owned(), reason_code::ended(*reason));
                 self.push(at, Event::Disconnected { client, reason });
             }
             Activity::Published { client: Some(_), topic, payload, qos, retain } => {

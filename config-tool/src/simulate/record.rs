@@ -5,6 +5,8 @@ use dunlin_twin::world::trace::Happening;
 use embassy_time::Instant;
 use serde_json::{Value, json};
 
+use super::reason_code::named;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -157,7 +159,9 @@ impl std::fmt::Display for Line {
             Event::Log(text) => write!(f, "-- node: {text}"),
             Event::Connected { client } => write!(f, "-- `{client}` connected to the broker"),
             Event::Disconnected { client, reason } => write!(f, "-- `{client}` disconnected: {reason}"),
-            Event::SessionRefused(code) => write!(f, "-- the broker refused the session: 0x{code:02x}"),
+            Event::SessionRefused(code) => {
+                write!(f, "-- the broker refused the session: {}", named(*code))
+            }
             Event::MessageRefused(topic) => write!(f, "-- the broker refused a message to `{topic}`"),
             Event::Started(cause) => write!(f, "-- board started: {cause}"),
             Event::Fault { name, kind, begins, .. } => {

@@ -71,6 +71,12 @@ fn the_difference_is_keys_and_topics() {
     assert_eq!(other.stale, ["dunlin/node/health/lux", "dunlin/node/reading/lux"]);
     let renamed = difference(&old, &file("2s", "lux", "other")).unwrap();
     assert!(renamed.is_renamed && renamed.stale.is_empty());
+    let text = show(&old).unwrap().text;
+    let moved = image(&text.replace("10.0.0.1", "10.0.0.2"));
+    let moved = difference(&old, &moved).unwrap();
+    // The status there becomes `offline`.
+    assert_eq!(moved.stale, ["dunlin/node/info", "dunlin/node/health/lux", "dunlin/node/reading/lux"]);
+    assert_eq!(moved.broker, ("10.0.0.1".to_owned(), 1883));
 }
 
 fn time() -> impl Strategy<Value = String> {

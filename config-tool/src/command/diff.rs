@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dunlin_config_format::config::Mqtt;
 use serde_json::{Value, json};
 
 use super::image_of::{Given, image_of};
@@ -92,8 +93,10 @@ fn tell(old: &Given, new: &Given, changes: &Difference) {
         println!("\nthe node's own topics get other names; it empties the retained ones when it leaves them");
     }
     if !changes.stale.is_empty() {
+        let (host, port) = &changes.broker;
+        let host = if host == Mqtt::USB_HOST { "localhost" } else { host };
         println!(
-            "\nretained topics that nobody renews any more; empty each with `mosquitto_pub -r -n -t TOPIC`:"
+            "\nretained topics that nobody renews any more; empty each with `mosquitto_pub -h {host} -p {port} -r -n -t TOPIC`:"
         );
         for topic in &changes.stale {
             println!("  {topic}");

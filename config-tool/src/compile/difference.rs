@@ -24,6 +24,8 @@ pub struct Difference {
     pub lines: Vec<Line>,
     /// Topics whose retained messages nobody renews any more, and that the node does not empty itself.
     pub stale: Vec<String>,
+    /// Host and port of the broker that keeps them.
+    pub broker: (String, u32),
     /// Whether the node's own topics have other names. It empties the old ones when it leaves.
     pub is_renamed: bool,
 }
@@ -47,11 +49,24 @@ pub fn difference(old: &[u8], new: &[u8]) -> Result<Difference, String> {
             compare(&mut lines, name, &[], new_lines);
         }
     }
-    let (old, new) = (retained(old)?, retained(new)?);
-    let is_renamed = old.first() != new.first();
-    let stale =
-        if is_renamed { Vec::new() } else { old.into_iter().filter(|topic| !new.contains(topic)).collect() };
-    Ok(Difference { lines, stale, is_renamed })
+    let (Kept { broker, topics }, new) = (kept(old)?, kept(new)?);
+    let is_renamed = topics.first() != new.topics.first();
+    let is_left = |(index, topic): (usize, &String)| match broker == new.broker {
+        true => !new.topics.contains(topic),
+        // The status there becomes `offline`.
+        false => index > 0,
+    };
+    let left = topics.iter().enumerate().filter(|topic| !is_renamed && is_left(*topic));
+    let stale = left.map(|(_, topic)| topic.clone()).collect();
+    Ok(Difference { lines, stale, broker, is_renamed })
+}
+
+/// What a broker keeps of a node.
+struct Kept {
+    /// Host and port.
+    broker: (String, u32),
+    /// The first is its status.
+    topics: Vec<String>,
 }
 
 type Tables = Vec<(String, Vec<String>)>;
@@ -85,8 +100,8 @@ fn compare(lines: &mut Vec<Line>, name: &str, old: &[String], new: &[String]) {
     }
 }
 
-/// Returns the topics under which a broker keeps a message of the node; the first is its status.
-fn retained(image: &[u8]) -> Result<Vec<String>, String> {
+/// Returns what the broker of a configuration keeps of the node.
+fn kept(image: &[u8]) -> Result<Kept, String> {
     let image = Image::parse(image).map_err(|error| format!("not an image: {error:?}"))?;
     let config = Config::decode(image.body).map_err(|error| format!("not readable: {error:?}"))?;
     let topics = Topics::new(&config);
@@ -94,5 +109,5 @@ fn retained(image: &[u8]) -> Result<Vec<String>, String> {
     all.extend(config.sensors.iter().map(|sensor| topics.health(sensor.id).as_str().to_owned()));
     let reports = config.reports.iter().filter(|report| report.retain);
     all.extend(reports.map(|report| topics.report(&report).as_str().to_owned()));
-    Ok(all)
+    Ok(Kept { broker: (config.mqtt.host.to_owned(), config.mqtt.port.0), topics: all })
 }

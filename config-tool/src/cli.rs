@@ -41,7 +41,7 @@ Further:
   compile      write the image of a file
   completions  write completions for a shell
 
-Ends with 0: done; 1: the file is refused; 2: the board or the line failed; 64: the command line is wrong.
+Ends with 0: done; 1: the file is refused; 2: the board or the line failed, or a push has no good verdict; 64: the command line is wrong.
 ";
 
 /// Turns a TOML file into a sensor node.

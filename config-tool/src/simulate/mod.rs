@@ -12,10 +12,10 @@ pub mod watched;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use dunlin_config_format::flash_map::{Region, SLOTS};
+use dunlin_config_format::flash_map::SLOTS;
 use dunlin_config_format::image::{Header, Image};
 use dunlin_twin::devices::nor_flash::{Change, NorFlash, SECTOR_SIZE, Timing};
-use dunlin_twin::native::stored::{put_secret, stored};
+use dunlin_twin::native::stored::{holds_images, put_secret, stored};
 use dunlin_twin::simulation::{Incident, Simulation};
 use dunlin_twin::world::broker::{Activity, Broker};
 use dunlin_twin::world::clock::Clock;
@@ -51,10 +51,7 @@ pub fn seed(flash: &NorFlash, image: &Image<'_>, secrets: &[(String, Vec<u8>)]) 
         Some(_) => return Err(SeedError::Other),
         None => {}
     }
-    let contents = flash.contents();
-    let holds_some =
-        |slot: &Region| contents.get(slot.address as usize..).is_some_and(|at| Header::decode(at).is_ok());
-    if SLOTS.iter().any(holds_some) {
+    if holds_images(flash) {
         return Err(SeedError::NoneRuns);
     }
     for (name, value) in secrets {

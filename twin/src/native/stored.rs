@@ -2,7 +2,10 @@
 
 use dunlin_agent::store::Store;
 use dunlin_config_format::Reason;
+use dunlin_config_format::flash_map::SLOTS;
+use dunlin_config_format::image::{HEADER_SIZE, Header};
 use dunlin_config_format::limits::BODY_SIZE;
+use embedded_storage::nor_flash::ReadNorFlash as _;
 
 use crate::devices::nor_flash::NorFlash;
 
@@ -26,15 +29,25 @@ pub fn stored(flash: &NorFlash) -> Option<Stored> {
 /// Returns the configuration that an agent on this chip would be left with if what is on trial failed; else what it would run.
 /// Nothing is written.
 pub fn proven(flash: &NorFlash) -> Option<Stored> {
-    let copy = NorFlash::with_contents(flash.contents());
     let mut body = Box::new([0; BODY_SIZE]);
-    let mut store = Store::new(copy.clone());
-    let loaded = store.load(&mut body)?;
-    if loaded.has_fallback && !loaded.confirmed {
-        // On a copy that is dropped: what comes of it is only looked at.
-        store.roll_back(Reason::BrokerUnreachable).ok()?;
+    let loaded = Store::new(flash.clone()).load(&mut body)?;
+    if loaded.confirmed || !loaded.has_fallback {
+        return stored(flash);
     }
+    // On a copy that is dropped: what comes of it is only looked at.
+    let copy = NorFlash::with_contents(flash.contents());
+    let mut store = Store::new(copy.clone());
+    store.load(&mut body)?;
+    store.roll_back(Reason::BrokerUnreachable).ok()?;
     stored(&copy)
+}
+
+/// Returns whether a slot begins as an image does, whether or not it can be run.
+pub fn holds_images(flash: &NorFlash) -> bool {
+    SLOTS.iter().any(|slot| {
+        let mut header = [0; HEADER_SIZE];
+        flash.clone().read(slot.address, &mut header).is_ok() && Header::decode(&header).is_ok()
+    })
 }
 
 /// Stores a secret for the configuration that is stored next, as a push does before it; returns whether it could be.

@@ -49,8 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             }
         };
         let mut compiled = compile(&source);
-        compiled.compare(&source, &nodes);
-        nodes.extend(compiled.node().map(|node| (source.name.clone(), node)));
+        compiled.compare(&source, &mut nodes);
         let missing =
             if compiled.is_refused() { Vec::new() } else { missing_secrets(file, &compiled.secrets) };
         let warned = compiled.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);

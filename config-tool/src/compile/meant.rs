@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use dunlin_config_format::config::is_identifier;
-use dunlin_config_format::limits::IDENTIFIER_LEN;
 use toml::de::DeTable;
 
+use super::problems::line_at;
+use super::settings::identifier_help;
 use super::{keys, scenario};
 
 /// What is told instead of the parser's words: place, message and help.
@@ -19,9 +19,8 @@ const YES_AND_NO: &[(&str, bool)] =
 /// Tells what was meant by the line that has a syntax error at `at`; none where that isn't clear. What `hidden` has, or a
 /// key that no table has, is not repeated.
 pub(super) fn line(text: &str, at: usize, hidden: &[Range<usize>]) -> Option<Told> {
-    let (before, after) = text.split_at_checked(at)?;
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = text.get(start..at + after.find('\n').unwrap_or(after.len()))?;
+    let range = line_at(text, at);
+    let (start, line) = (range.start, text.get(range)?);
     let is_hidden = |at: usize| hidden.iter().any(|range| range.contains(&at));
     if let Some(told) = header(line, start).filter(|(span, ..)| !is_hidden(span.start)) {
         return Some(told);
@@ -68,11 +67,7 @@ fn header(line: &str, start: usize) -> Option<Told> {
     let is_plain = |part: &&&str| part.chars().all(|each| each.is_alphanumeric() || "_- ".contains(each));
     let spaced = parts.get(1).filter(|part| table.is_named && part.contains(' ')).filter(is_plain)?;
     let at = start + line.find(spaced)?;
-    let better = spaced.to_lowercase().replace([' ', '_'], "-");
-    let help = match is_identifier(&better) {
-        true => format!("write `[{}]`", inner.replacen(spaced, &better, 1)),
-        false => format!("use 1 to {IDENTIFIER_LEN} of the characters a-z, 0-9 and -"),
-    };
+    let help = identifier_help(spaced, |better| format!("[{}]", inner.replacen(spaced, better, 1)));
     Some((at..at + spaced.len(), format!("`{spaced}` is no identifier: it has a space"), help))
 }
 

@@ -125,8 +125,7 @@ pub fn compile(source: &Source) -> Compiled {
     if let Some(model) = &model {
         check_whole(&mut problems, &root, model);
     }
-    let has_errors = problems.noted.iter().any(|problem| problem.severity == Severity::Error);
-    if let Some(model) = model.filter(|_| !has_errors) {
+    if let Some(model) = model.filter(|_| !problems.has_errors()) {
         match model.image() {
             Ok(image) => compiled.image = Some(image),
             Err(error) => problems.error(

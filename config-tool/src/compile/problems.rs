@@ -27,6 +27,11 @@ impl Problems {
         self.push(Severity::Error, code, span, &message.into(), &help.into());
     }
 
+    /// Returns whether an error was noted.
+    pub(super) fn has_errors(&self) -> bool {
+        self.noted.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
     /// Notes an error that is there because something is missing.
     pub(super) fn missing(
         &mut self,
@@ -143,7 +148,7 @@ pub(super) fn hidden_in_line(text: &str, hidden: &[Range<usize>], at: usize) -> 
 }
 
 /// Returns where the line is that a place is in.
-fn line_at(text: &str, at: usize) -> Range<usize> {
+pub(super) fn line_at(text: &str, at: usize) -> Range<usize> {
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     start..before.len() + after.find('\n').unwrap_or(after.len())

@@ -10,7 +10,7 @@ use super::diagnostic::Code;
 use super::hidden::{hidden, is_harmless, is_session};
 use super::keys::{self, TableKeys};
 use super::meant;
-use super::problems::Problems;
+use super::problems::{Problems, line_at};
 
 /// Nested brackets that a file may have; more is no configuration.
 const DEPTH: usize = 64;
@@ -103,8 +103,7 @@ fn header(line: &str) -> Option<String> {
 
 /// Returns the table that the line at `at` makes a list of: `[[sensor]]`.
 fn list_header(text: &str, at: usize) -> Option<&'static TableKeys> {
-    let start = text.get(..at)?.rfind('\n').map_or(0, |at| at + 1);
-    let name = text.get(start..)?.lines().next()?.trim_start().strip_prefix("[[")?.split(']').next()?;
+    let name = text.get(line_at(text, at))?.trim_start().strip_prefix("[[")?.split(']').next()?;
     keys::TABLES.iter().find(|table| table.name == name.trim())
 }
 

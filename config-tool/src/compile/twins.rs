@@ -30,15 +30,15 @@ impl Node {
 }
 
 impl Compiled {
-    /// Returns the node that the file makes; none where it is refused.
-    pub fn node(&self) -> Option<Node> {
-        Node::of(self.image.as_deref()?)
+    /// Warns of another file that makes a node with the same name at the same broker: `others` are the files before this one,
+    /// by name, and this one joins them unless it is refused.
+    pub fn compare(&mut self, source: &Source, others: &mut Vec<(String, Node)>) {
+        let Some(node) = self.image.as_deref().and_then(Node::of) else { return };
+        self.warn_of_twin(source, &node, others);
+        others.push((source.name.clone(), node));
     }
 
-    /// Warns of another file that makes a node with the same name at the same broker: `others` are the files before this one,
-    /// by name.
-    pub fn compare(&mut self, source: &Source, others: &[(String, Node)]) {
-        let Some(node) = self.node() else { return };
+    fn warn_of_twin(&mut self, source: &Source, node: &Node, others: &[(String, Node)]) {
         let is_twin = |other: &Node| other.broker == node.broker && other.device == node.device;
         let twin = others.iter().find(|(name, other)| *name != source.name && is_twin(other));
         let Some((name, other)) = twin else { return };
@@ -79,9 +79,8 @@ mod tests {
             );
             let source = Source { name: (*name).to_owned(), text };
             let mut compiled = compile(&source);
-            compiled.compare(&source, &nodes);
+            compiled.compare(&source, &mut nodes);
             told.extend(compiled.diagnostics.iter().map(|problem| problem.short(&source)));
-            nodes.extend(compiled.node().map(|node| ((*name).to_owned(), node)));
         }
         told
     }
@@ -119,9 +118,10 @@ mod tests {
         let text = "device = { name = \"n\", label = \"user:horse@x\" }\n\
                     mqtt = { broker = \"10.0.0.1\" }\nsensor.a = { driver = \"internal\", period = \"1m\" }\n";
         let [first, second] = ["a", "b"].map(|name| Source { name: name.to_owned(), text: text.to_owned() });
-        let others: Vec<_> = compile(&first).node().map(|node| ("a".to_owned(), node)).into_iter().collect();
+        let mut others = Vec::new();
+        compile(&first).compare(&first, &mut others);
         let mut compiled = compile(&second);
-        compiled.compare(&second, &others);
+        compiled.compare(&second, &mut others);
         let [problem] = &compiled.diagnostics[..] else { panic!("{:?}", compiled.diagnostics) };
         assert!(!problem.human(&second, false).contains("horse"));
     }

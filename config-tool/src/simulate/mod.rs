@@ -235,9 +235,8 @@ impl Story {
                 self.messages += 1;
                 let (qos, retained) = (qos.number(), *retain);
                 self.trace.add(at, Happening::Message { topic, payload, qos, retained });
-                let (topic, payload) = (*topic, *payload);
                 self.show(at, || Event::Message {
-                    topic: topic.to_owned(),
+                    topic: (*topic).to_owned(),
                     payload: payload.to_vec(),
                     qos,
                     retained,

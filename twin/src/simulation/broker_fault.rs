@@ -1,14 +1,13 @@
 //! Where the broker is and what a scenario does to it, between a node's network and whoever stands in for the broker.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::rc::Rc;
 
 use dunlin_config_format::config::Mqtt;
-
 use embassy_time::Instant;
 
 use crate::world::network::gateway::GatewaySettings;
-use crate::world::network::upstream::{ConnectionNumber, ConnectionState, Resolution, Upstream};
+use crate::world::network::upstream::{ConnectionNumber, ConnectionState, EVERY_HOST, Resolution, Upstream};
 
 /// What a scenario does to the broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,9 +23,6 @@ pub(super) struct BrokerPlace {
     address: SocketAddrV4,
 }
 
-/// What the name of the broker's host stands for: an address that is nobody's (RFC 5737, TEST-NET-2).
-const NAMED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-
 impl BrokerPlace {
     /// Returns where a configuration means that its broker is.
     pub(super) fn new(host: &str, port: u16) -> Self {
@@ -35,7 +31,7 @@ impl BrokerPlace {
             _ => host.parse().ok(),
         };
         let name = known.is_none().then(|| host.to_owned());
-        BrokerPlace { name, address: SocketAddrV4::new(known.unwrap_or(NAMED), port) }
+        BrokerPlace { name, address: SocketAddrV4::new(known.unwrap_or(EVERY_HOST), port) }
     }
 }
 

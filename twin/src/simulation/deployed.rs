@@ -2,14 +2,15 @@
 
 use dunlin_config_format::config::Config;
 use dunlin_config_format::driver::Driver;
-use dunlin_config_format::flash_map::SLOTS;
-use dunlin_config_format::image::{HEADER_SIZE, Header};
+use dunlin_config_format::flash_map::{Region, SLOTS};
+use dunlin_config_format::image::HEADER_SIZE;
 use embassy_time::Instant;
 use embedded_storage::nor_flash::ReadNorFlash as _;
 
 use crate::devices::i2c::{I2cDevice, Wiring};
 use crate::devices::nor_flash::NorFlash;
 use crate::devices::tsl2591::{self, Part, Tsl2591};
+use crate::native::stored::header;
 use crate::world::environment::Irradiance;
 
 /// Pins that have a bus with a sensor on a board that came without a configuration.
@@ -66,17 +67,13 @@ pub(super) fn changes(flash: &NorFlash) -> u64 {
 
 /// Hands on the configuration of each image in flash that can be read; returns whether there was any.
 pub(super) fn each_configuration(flash: &NorFlash, mut with: impl FnMut(&Config<'_>)) -> bool {
-    let mut flash = flash.clone();
-    let mut body = |address: u32| {
-        let mut header = [0; HEADER_SIZE];
-        flash.read(address, &mut header).ok()?;
-        let header = Header::decode(&header).ok()?;
-        let mut body = vec![0; header.body_len as usize];
-        flash.read(address + HEADER_SIZE as u32, &mut body).ok()?;
+    let body = |slot: &Region| {
+        let mut body = vec![0; header(flash, slot)?.body_len as usize];
+        flash.clone().read(slot.address + HEADER_SIZE as u32, &mut body).ok()?;
         Some(body)
     };
     let mut has_any = false;
-    for body in SLOTS.iter().filter_map(|slot| body(slot.address)) {
+    for body in SLOTS.iter().filter_map(body) {
         if let Ok(config) = Config::decode(&body) {
             with(&config);
             has_any = true;

@@ -6,7 +6,7 @@ use dunlin_config_format::config::{Filter, Member, Payload, is_topic};
 use dunlin_config_format::limits::{MEMBERS, PERIOD_MAX_MS, TOPIC_LEN};
 use toml::de::DeValue;
 
-use super::super::diagnostic::{Code, Lack, Severity};
+use super::super::diagnostic::{Code, Lack};
 use super::super::filters::{chain, idle_throttles};
 use super::super::keys;
 use super::super::model::{OwnReport, OwnSensor};
@@ -93,7 +93,7 @@ pub(super) fn report<'t>(
 /// Warns of what a report of one reading says in vain, whose sensor is read with this period. In a file with errors the
 /// period may be another.
 fn idle(problems: &mut Problems, table: &Table<'_>, every_ms: Option<u32>, period_ms: u32) {
-    if problems.noted.iter().any(|problem| problem.severity == Severity::Error) {
+    if problems.has_errors() {
         return;
     }
     idle_throttles(problems, table, period_ms);

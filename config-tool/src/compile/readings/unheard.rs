@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
-use super::super::diagnostic::{Code, Severity};
+use super::super::diagnostic::Code;
 use super::super::model::OwnReport;
 use super::super::problems::Problems;
 use super::super::reader::Table;
@@ -30,7 +30,7 @@ pub(super) fn wanted(table: &Table<'_>, names: &[&str], filters: &ReadingFilters
 
 /// Warns of wanted readings that reach no message. A file with errors may lack reports that it means to have.
 pub(super) fn unheard(problems: &mut Problems, read: &[Read<'_>], reports: &[OwnReport<'_>]) {
-    if problems.noted.iter().any(|problem| problem.severity == Severity::Error) {
+    if problems.has_errors() {
         return;
     }
     for (index, read) in read.iter().enumerate() {
@@ -69,7 +69,7 @@ fn unused(problems: &mut Problems, index: usize, read: &Read<'_>, other: Option<
     let Some((_, span)) = read.shape.own_keys.first() else { return };
     let names: Vec<String> = read.shape.own_keys.iter().map(|(key, _)| format!("`{key}`")).collect();
     let keys = listed(&names);
-    let verb = if names.len() == 1 { "has" } else { "have" };
+    let (verb, them) = if names.len() == 1 { ("has", "it") } else { ("have", "them") };
     let id = read.sensor.id;
     let member = other.and_then(|report| {
         let member = report.members.iter().find(|member| usize::from(member.sensor) == index)?;
@@ -80,15 +80,14 @@ fn unused(problems: &mut Problems, index: usize, read: &Read<'_>, other: Option<
         Some((report, reading)) => (
             format!("[report.{report}] carries its `{reading}`"),
             format!(
-                "write them in [report.{report}], or give [sensor.{id}] a `topic` for a report of its own"
+                "write {them} in [report.{report}], or give [sensor.{id}] a `topic` for a report of its own"
             ),
         ),
         None => (
             "it has no report".to_owned(),
-            format!("remove them, or give [sensor.{id}] a `topic` for a report of its own"),
+            format!("remove {them}, or give [sensor.{id}] a `topic` for a report of its own"),
         ),
     };
-    let help = if names.len() == 1 { help.replacen("them", "it", 1) } else { help };
     let message = format!("{keys} of [sensor.{id}] {verb} no effect: {reason}");
     problems.warning(Code::Unheard, span.clone(), message, help);
 }

@@ -10,7 +10,7 @@ use dunlin_twin::world::scenario::{InvalidScenario, Scenario};
 use embassy_time::Duration;
 use toml::de::DeValue;
 
-use super::diagnostic::{Code, Diagnostic, Severity, Source};
+use super::diagnostic::{Code, Diagnostic, Source};
 use super::meant;
 use super::problems::Problems;
 use super::reader::Table;
@@ -75,7 +75,7 @@ pub fn parse_scenario(
             problems.unless_told(Code::OutOfRange, span.unwrap_or(0..0), &told(&each));
         }
     }
-    let is_refused = problems.noted.iter().any(|problem| problem.severity == Severity::Error);
+    let is_refused = problems.has_errors();
     if is_refused { Err(problems.finish(&source.text, &hidden)) } else { Ok(scenario) }
 }
 

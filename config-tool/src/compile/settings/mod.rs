@@ -71,13 +71,7 @@ pub(super) fn named<'t>(
 /// Checks an identifier.
 pub(super) fn identifier(problems: &mut Problems, span: Range<usize>, id: &str) -> bool {
     if !is_identifier(id) {
-        let better: String =
-            id.to_lowercase().chars().map(|c| if c == '_' || c == ' ' { '-' } else { c }).collect();
-        let help = if is_identifier(&better) {
-            format!("write `{better}`")
-        } else {
-            format!("use 1 to {IDENTIFIER_LEN} of the characters a-z, 0-9 and -")
-        };
+        let help = identifier_help(id, str::to_owned);
         let message = match id.chars().count() {
             0 => "the name is empty".to_owned(),
             count if count > IDENTIFIER_LEN => format!("`{id}` has {count} characters"),
@@ -86,6 +80,16 @@ pub(super) fn identifier(problems: &mut Problems, span: Range<usize>, id: &str) 
         problems.error(Code::Identifier, span, message, help);
     }
     is_identifier(id)
+}
+
+/// Says what to write in the place of what is no identifier: `written` puts a better one where this one stood.
+pub(super) fn identifier_help(id: &str, written: impl Fn(&str) -> String) -> String {
+    let better = id.to_lowercase().replace([' ', '_'], "-");
+    if is_identifier(&better) {
+        format!("write `{}`", written(&better))
+    } else {
+        format!("use 1 to {IDENTIFIER_LEN} of the characters a-z, 0-9 and -")
+    }
 }
 
 /// Reads a text of limited length.

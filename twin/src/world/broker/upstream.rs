@@ -1,17 +1,14 @@
 //! The broker as what a gateway's streams lead to, on every address and port.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use embassy_time::Instant;
 
 use super::Broker;
-use crate::world::network::upstream::{ConnectionNumber, ConnectionState, Resolution, Upstream};
+use crate::world::network::upstream::{ConnectionNumber, ConnectionState, EVERY_HOST, Resolution, Upstream};
 
 /// The number of every connection that was refused; the broker's own begin at 1.
 const REFUSED: ConnectionNumber = 0;
-
-/// What every host name resolves to, in a block that is for documentation (RFC 5737).
-const EVERY_HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 impl Upstream for Broker {
     fn connect(&mut self, now: Instant, _: SocketAddrV4) -> Option<ConnectionNumber> {

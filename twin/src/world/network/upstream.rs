@@ -6,6 +6,9 @@ use embassy_time::Instant;
 
 use super::gateway::{FrameLine, Gateway, GatewayEvent, Query, StreamId};
 
+/// What a host's name stands for where nobody looks it up: an address that is nobody's (RFC 5737, TEST-NET-1).
+pub const EVERY_HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
 /// Names a connection of an [`Upstream`], which chooses the number.
 pub type ConnectionNumber = u64;
 
